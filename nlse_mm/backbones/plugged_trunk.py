@@ -1,0 +1,133 @@
+"""Place plugin lines in a built ResNet, and keep its plugins trainable."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.cnn import build_plugin_layer
+from mmengine.logging import print_log
+from torch import nn
+
+from nlse_mm.registry import MODELS
+
+from .mixin import mix_in
+from .plugin_line import PluginLine
+from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
+
+
+class PluggedTrunk:
+    """Mixed into a backbone that has plugins.
+
+    The backbone freezes stages, puts norm layers in eval mode and initialises what is
+    below it; its plugins are new layers that have to learn, and stay out of all three.
+    """
+
+    def plugin_modules(self) -> list[nn.Module]:
+        """All the plugins, in the order of the blocks."""
+        return [
+            plugin
+            for module in self.modules()
+            if isinstance(module, PluggedBlock)
+            for plugin in module.plugin_modules()
+        ]
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """As the backbone's own; plugins train in frozen stages too."""
+        super().train(mode)
+        for plugin in self.plugin_modules():
+            plugin.train(mode)
+        return self
+
+    def _freeze_stages(self) -> None:
+        wanted = [
+            (p, p.requires_grad) for m in self.plugin_modules() for p in m.parameters()
+        ]
+        super()._freeze_stages()
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad = requires_grad
+
+    def init_weights(self) -> None:
+        """As the backbone's own; then the plugins', unless weights were loaded."""
+        first_time = not self.is_init
+        super().init_weights()
+        if first_time and not _loads_weights(self.init_cfg):
+            for plugin in self.plugin_modules():
+                if hasattr(plugin, "init_weights"):
+                    plugin.init_weights()
+
+
+def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
+    """Build the plugins of ``lines`` into ``trunk``, a ResNet of either toolbox.
+
+    Nothing of the trunk is renamed. Each placed plugin is logged in one line.
+
+    Raises:
+        ValueError: For a line that can't be placed; it names the key and the value.
+    """
+    stages = [getattr(trunk, name) for name in trunk.res_layers]
+    for number, config in enumerate(lines):
+        key = f"plugins[{number}]"
+        line = PluginLine.parse(config, key)
+        for stage, index in line.block_indices([len(s) for s in stages]):
+            block = stages[stage][index]
+            if line.position not in positions_of(block):
+                raise ValueError(
+                    f"{key}: position={line.position!r} is not one of the positions "
+                    f"{positions_of(block)} of a {type(block).__name__}"
+                )
+            channels = channels_at(block, line.position)
+            name, plugin = build_plugin(line.cfg, channels, key)
+            name = add_plugin(block, line.position, name, plugin)
+            print_log(
+                f"plugin {type(plugin).__name__} {line.position} in block {index} of "
+                f"{len(stages[stage])} of res{stage + 2}: "
+                f"{trunk.res_layers[stage]}.{index}.{name}, {channels} channels",
+                logger="current",
+            )
+    if lines:
+        mix_in(trunk, PluggedTrunk)
+
+
+def build_plugin(
+    cfg: dict[str, Any], in_channels: int, key: str
+) -> tuple[str, nn.Module]:
+    """Build a plugin by the name in ``cfg['type']``.
+
+    Returns:
+        What to call it, and the plugin.
+
+    Raises:
+        ValueError: If no registry has that name.
+    """
+    cfg = dict(cfg)
+    postfix = cfg.pop("postfix", "")
+    try:
+        return build_plugin_layer(cfg, postfix, in_channels=in_channels)
+    except (KeyError, RuntimeError) as error:
+        if _is_registered(cfg["type"]):
+            raise
+        ours = ", ".join(f"'nlse_mm.{name}'" for name in plugin_types())
+        raise ValueError(
+            f"{key}: type={cfg['type']!r} is not a registered plugin; nlse_mm has "
+            f"{ours}, and MMCV's 'NonLocal2d', 'ContextBlock' and others go as well"
+        ) from error
+
+
+def plugin_types() -> list[str]:
+    """Names of the plugins that nlse_mm registers."""
+    MODELS.import_from_location()
+    return [n for n, c in MODELS.module_dict.items() if hasattr(c, "_abbr_")]
+
+
+def _is_registered(name: object) -> bool:
+    if not isinstance(name, str):
+        return True
+    with MODELS.switch_scope_and_registry(None) as registry:
+        try:
+            return registry.get(name) is not None
+        except RuntimeError:
+            return False
+
+
+def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:
+    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    return any(c.get("type") == "Pretrained" for c in configs)

@@ -1,0 +1,48 @@
+"""What holds for every config that the project ships."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+LEAVES = sorted(
+    p for p in CONFIGS.rglob("*.py") if "_base_" not in p.relative_to(CONFIGS).parts
+)
+NAMES = [p.relative_to(CONFIGS).with_suffix("").as_posix() for p in LEAVES]
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+def test_it_builds(leaf):
+    config = Config.fromfile(leaf)
+    pytest.importorskip(config.default_scope)
+    config.model.backbone.init_cfg = None  # its weights are downloaded
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
+    plugged = "nlse_mm." in str(config.model.to_dict())
+    added = [
+        n
+        for n, _ in model.named_modules()
+        if n.endswith(("nonlocal_block", "se_layer"))
+    ]
+    assert bool(added) == plugged
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+def test_its_header_has_the_command_that_runs_it(leaf):
+    path = leaf.relative_to(CONFIGS.parent).as_posix()
+    header = leaf.read_text().split("\n\n")[0]
+    assert f" {path}" in header
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+def test_it_is_a_short_difference_from_its_base(leaf):
+    lines = [line for line in leaf.read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0].startswith("_base_")
+    assert len(lines) <= 40
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+def test_its_scope_stays_the_toolboxs(leaf):
+    assert Config.fromfile(leaf).default_scope in ("mmdet", "mmseg")

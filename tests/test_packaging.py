@@ -1,0 +1,75 @@
+"""A built wheel works outside the checkout."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The project's wheel, built from a copy to leave nothing in the checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    leave_out = shutil.ignore_patterns(".*", "data", "work_dirs", "build", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=leave_out)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_it_holds_the_configs_the_tools_and_the_licence(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for top in ("nlse_mm", "configs", "tools"):
+        prefix = "" if top == "nlse_mm" else "nlse_mm/"
+        for path in (ROOT / top).rglob("*"):
+            if path.suffix in (".py", ".sh"):
+                assert prefix + path.relative_to(ROOT).as_posix() in names
+    assert any(name.endswith("LICENSE") for name in names)
+    assert not any(name.startswith(("tests/", "data/")) for name in names)
+
+
+def test_it_requires_no_openmmlab_package(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = [n for n in archive.namelist() if n.endswith("METADATA")]
+    required = [
+        line
+        for line in archive.read(metadata).decode().splitlines()
+        if line.startswith("Requires-Dist") and "extra ==" not in line
+    ]
+    assert required == ["Requires-Dist: torch>=2.1"]
+
+
+def test_a_config_of_the_installed_wheel_builds_its_model(wheel, tmp_path):
+    pytest.importorskip("mmdet")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "site")!r})
+import nlse_mm
+assert nlse_mm.__file__.startswith({str(tmp_path)!r}), nlse_mm.__file__
+from pathlib import Path
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+init_default_scope('mmdet')
+path = Path(nlse_mm.__file__).parent / 'configs' / 'mask_rcnn_r50_nl.py'
+config = Config.fromfile(path)
+config.model.backbone.init_cfg = None
+model = MODELS.build(config.model)
+print(model.backbone.layer3[4].nonlocal_block.inter_channels)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.stdout.splitlines()[-1:] == ["512"], done.stderr

@@ -1,0 +1,93 @@
+"""Arrows go one way, and either toolbox may be missing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "nlse_mm"
+FILES = sorted(PACKAGE.rglob("*.py"))
+# folder: the folders of the package that it may import, besides the registry
+ALLOWED = {
+    "ops": set(),
+    "plugins": {"ops"},
+    "backbones": {"ops"},
+    "heads": {"plugins"},
+    "datasets": set(),
+    "keypoints": set(),
+    "checkpoint": set(),
+    "engine": {"checkpoint"},
+    "analysis": {"ops", "plugins"},
+}
+TOOLBOX_IN = {"mmdet": {"keypoints"}, "mmseg": {"heads", "datasets"}}
+
+
+def imports(path):
+    """Absolute names of the modules that a file imports, at any depth."""
+    package = ["nlse_mm", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def folder(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    here = folder(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] in TOOLBOX_IN:
+            assert here in TOOLBOX_IN[parts[0]], f"{path} imports {name}"
+        if parts[0] == "nlse_mm" and here is not None and parts[1] != "registry":
+            assert parts[1] in {here} | ALLOWED[here], f"{path} imports {name}"
+
+
+def test_the_ops_import_nothing_but_torch_and_python():
+    for path in (PACKAGE / "ops").glob("*.py"):
+        for name in imports(path):
+            root = name.split(".")[0]
+            assert root in {"torch", "nlse_mm"} | sys.stdlib_module_names, name
+
+
+@pytest.mark.parametrize(("hidden", "used"), [("mmdet", "mmseg"), ("mmseg", "mmdet")])
+def test_everything_works_without_the_other_toolbox(hidden, used):
+    pytest.importorskip(used)
+    code = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Hidden(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split('.')[0] == '{hidden}':
+            return None
+        return PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hidden
+import torch
+from mmengine.registry import HOOKS, MODELS, DefaultScope
+DefaultScope.get_instance('test', scope_name='{used}')
+line = dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')
+trunk = MODELS.build(dict(type='nlse_mm.ResNet', depth=18, plugins=[line]))
+assert HOOKS.get('nlse_mm.CheckpointHook').__module__.startswith('nlse_mm')
+assert trunk(torch.rand(1, 3, 64, 64))[3].shape == (1, 512, 2, 2)
+assert '{hidden}' not in sys.modules
+try:
+    import {hidden}
+except ImportError:
+    print('hidden')
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("hidden\n"), done.stderr

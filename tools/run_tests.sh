@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Install what is missing, lint, and run the tests; arguments go to pytest.
+#
+#   tools/run_tests.sh
+#   tools/run_tests.sh tests/plugins -k identity
+#   tools/run_tests.sh -m slow              what takes minutes
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/install.sh
+if [[ -z ${VIRTUAL_ENV:-} && -x .venv/bin/python ]]; then
+    PATH=$PWD/.venv/bin:$PATH
+fi
+ruff check .
+ruff format --check .
+exec python -m pytest "$@"
