@@ -11,6 +11,4 @@ model = dict(
     backbone=dict(
         depth=152,
         init_cfg=dict(
-            type='Pretrained',
-            checkpoint='mmcls://resnext152_32x4d',
-            prefix='backbone.')))
+            type='Pretrained', checkpoint='mmcls://resnext152_32x4d')))

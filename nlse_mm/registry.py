@@ -19,14 +19,32 @@ def _child(name: str, *locations: str) -> mmengine.Registry:
     )
 
 
-MODELS = _child("MODELS", "nlse_mm.plugins", "nlse_mm.backbones")
-HOOKS = _child("HOOKS", "nlse_mm.checkpoint", "nlse_mm.engine")
-FUNCTIONS = _child("FUNCTIONS", "nlse_mm.engine")
-
-
 def installed(package: str) -> bool:
     """Whether ``package`` can be imported, found out without importing it."""
     return find_spec(package) is not None
+
+
+def _if_installed(toolbox: str, *locations: str) -> tuple[str, ...]:
+    return locations if installed(toolbox) else ()
+
+
+MODELS = _child(
+    "MODELS",
+    "nlse_mm.plugins",
+    "nlse_mm.backbones",
+    *_if_installed("mmseg", "nlse_mm.heads"),
+    *_if_installed("mmdet", "nlse_mm.keypoints"),
+)
+_DATA = (
+    *_if_installed("mmseg", "nlse_mm.datasets"),
+    *_if_installed("mmdet", "nlse_mm.keypoints"),
+)
+DATASETS = _child("DATASETS", *_DATA)
+TRANSFORMS = _child("TRANSFORMS", *_DATA)
+METRICS = _child("METRICS", *_if_installed("mmdet", "nlse_mm.keypoints"))
+VISUALIZERS = _child("VISUALIZERS", *_if_installed("mmdet", "nlse_mm.keypoints"))
+HOOKS = _child("HOOKS", "nlse_mm.checkpoint", "nlse_mm.engine")
+FUNCTIONS = _child("FUNCTIONS", "nlse_mm.engine")
 
 
 # At the end, because the checkpoint hook registers itself in HOOKS. Reading a config of

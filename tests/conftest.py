@@ -1,8 +1,6 @@
 """What several tests share: the active toolbox, and plugins whose effect is seen."""
 
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from torch import nn
 
 from nlse_mm.registry import MODELS
 
-ROOT = Path(__file__).parents[1]
 warnings.filterwarnings("ignore")
 
 
@@ -49,15 +46,3 @@ class Affine(nn.Module):
 
     def forward(self, x):
         return self.scale * x + self.shift
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """A function that makes a package look as if it weren't installed."""
-
-    def hide(package: str) -> None:
-        for name in [n for n in sys.modules if n.split(".")[0] == package]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, package, None)
-
-    return hide

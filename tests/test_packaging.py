@@ -16,7 +16,12 @@ def wheel(tmp_path_factory):
     """The project's wheel, built from a copy to leave nothing in the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    leave_out = shutil.ignore_patterns(".*", "data", "work_dirs", "build", "*.egg-info")
+
+    def leave_out(parent, names):
+        left_out = {n for n in names if n.startswith(".") or n.endswith(".egg-info")}
+        at_the_top = {"data", "work_dirs", "build"} if Path(parent) == ROOT else set()
+        return left_out | at_the_top
+
     shutil.copytree(ROOT, source, ignore=leave_out)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--wheel-dir", str(folder), str(source)]

@@ -1,5 +1,15 @@
 """The toolboxes' backbones with plugins placed where a config says."""
 
 from .resnet import ResNet, ResNetV1c, ResNetV1d, ResNeXt
+from .se_resnet import SEResNet, SEResNeXt
+from .senet import SENet
 
-__all__ = ["ResNeXt", "ResNet", "ResNetV1c", "ResNetV1d"]
+__all__ = [
+    "ResNeXt",
+    "ResNet",
+    "ResNetV1c",
+    "ResNetV1d",
+    "SENet",
+    "SEResNeXt",
+    "SEResNet",
+]

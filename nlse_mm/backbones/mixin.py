@@ -10,28 +10,31 @@ def mix_in(module: nn.Module, mixin: type) -> None:
 
     Nothing of the module's state changes. The class is made once for each pair, so
     that ``torch.compile`` keeps plugged and plain blocks apart and shares what it
-    compiled among the plugged ones; copies and pickles name the pair.
+    compiled among the plugged ones; copies and pickles name the pair. A module that
+    has a mixin already gets a further one in front.
     """
-    module.__class__ = _mixed(mixin, type(module))
+    mixins, stock = vars(type(module)).get("_mixed_from", ((), type(module)))
+    module.__class__ = _mixed((mixin, *mixins), stock)
 
 
 @cache
-def _mixed(mixin: type, base: type) -> type:
+def _mixed(mixins: tuple[type, ...], stock: type) -> type:
     return type(
-        f"Plugged{base.__name__}",
-        (mixin, base),
+        f"Plugged{stock.__name__}",
+        (*mixins, stock),
         {
-            "__module__": base.__module__,
-            "__doc__": base.__doc__,
+            "__module__": stock.__module__,
+            "__doc__": stock.__doc__,
             "__reduce_ex__": lambda self, _: (
                 _empty,
-                (mixin, base),
+                (mixins, stock),
                 self.__dict__.copy(),
             ),
+            "_mixed_from": (mixins, stock),
         },
     )
 
 
-def _empty(mixin: type, base: type) -> nn.Module:
-    cls = _mixed(mixin, base)
+def _empty(mixins: tuple[type, ...], stock: type) -> nn.Module:
+    cls = _mixed(mixins, stock)
     return cls.__new__(cls)

@@ -72,7 +72,7 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
             if line.position not in positions_of(block):
                 raise ValueError(
                     f"{key}: position={line.position!r} is not one of the positions "
-                    f"{positions_of(block)} of a {type(block).__name__}"
+                    f"of this backbone's blocks, {positions_of(block)}"
                 )
             channels = channels_at(block, line.position)
             name, plugin = build_plugin(line.cfg, channels, key)
@@ -96,12 +96,14 @@ def build_plugin(
         What to call it, and the plugin.
 
     Raises:
-        ValueError: If no registry has that name.
+        ValueError: If no registry has that name, or its arguments are wrong.
     """
     cfg = dict(cfg)
     postfix = cfg.pop("postfix", "")
     try:
         return build_plugin_layer(cfg, postfix, in_channels=in_channels)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key}: cfg={cfg}: {error}") from error
     except (KeyError, RuntimeError) as error:
         if _is_registered(cfg["type"]):
             raise

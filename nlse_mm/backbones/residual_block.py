@@ -8,6 +8,8 @@ on_identity     the shortcut, after the projection where there is one
 after_block     after the addition and the last ReLU
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -18,10 +20,12 @@ class PluggedBlock:
     """Mixed into the toolboxes' ``BasicBlock`` and ``Bottleneck``, ResNeXt's as well.
 
     ``plugin_names`` maps each position to the names of its plugins, children of this
-    block, in the order in which they run.
+    block, in the order in which they run. Those in ``trunk_names`` belong to the trunk,
+    as SE-ResNet's layers do: they freeze with it and are initialised with it.
     """
 
     plugin_names: dict[str, list[str]]
+    trunk_names: list[str]
 
     def forward(self, x: Tensor) -> Tensor:
         """The block of He et al. (arXiv 1512.03385), figure 5, with its plugins."""
@@ -35,13 +39,31 @@ class PluggedBlock:
         for i in range(1, last + 1):
             out = getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(out))
             if i < last:
-                out = self.relu(out)
-            out = self._run_plugins(f"after_conv{i}", out)
+                out = self._run_plugins(f"after_conv{i}", self.relu(out))
         identity = x if self.downsample is None else self.downsample(x)
         identity = self._run_plugins("on_identity", identity)
-        # Not in place: a plugin may need what it returned for its own backward pass.
-        out = self.relu(out + identity)
+        fused = self._fused_addition(f"after_conv{last}")
+        if fused is not None:
+            out = fused(out, identity)
+        else:
+            out = self._run_plugins(f"after_conv{last}", out)
+            # Not in place: a plugin may need what it returned for its backward pass.
+            out = self.relu(out + identity)
         return self._run_plugins("after_block", out)
+
+    def _fused_addition(self, position: str) -> Callable[..., Tensor] | None:
+        """The plugin's own ``relu(plugin(x) + identity)``, where it may overwrite x.
+
+        That is where it stands alone between the norm and the addition, and nobody has
+        hooked it to see what goes in and out.
+        """
+        names = self.plugin_names.get(position, ())
+        if len(names) != 1 or not isinstance(self.relu, nn.ReLU):
+            return None
+        plugin = getattr(self, names[0])
+        if plugin._forward_hooks or plugin._forward_pre_hooks:
+            return None
+        return getattr(plugin, "excite_add_relu", None)
 
     def _run_plugins(self, position: str, x: Tensor) -> Tensor:
         for name in self.plugin_names.get(position, ()):
@@ -49,8 +71,13 @@ class PluggedBlock:
         return x
 
     def plugin_modules(self) -> list[nn.Module]:
-        """This block's plugins."""
-        return [getattr(self, n) for names in self.plugin_names.values() for n in names]
+        """This block's plugins, but for those that belong to the trunk."""
+        return [
+            getattr(self, name)
+            for names in self.plugin_names.values()
+            for name in names
+            if name not in self.trunk_names
+        ]
 
 
 def number_of_convolutions(block: nn.Module) -> int:
@@ -82,6 +109,7 @@ def add_plugin(block: nn.Module, position: str, name: str, plugin: nn.Module) ->
     if not isinstance(block, PluggedBlock):
         mix_in(block, PluggedBlock)
         block.plugin_names = {}
+        block.trunk_names = []
     unique, number = name, 1
     while hasattr(block, unique):
         number += 1

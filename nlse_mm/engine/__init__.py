@@ -1,1 +1,19 @@
-""""""
+"""What the launchers need: resuming exactly, running distributed without a GPU, and
+one sentence for a user's mistake.
+
+MMEngine imports this when a config names one of the hooks or ``seed_worker``.
+"""
+
+from .average_buffers import AverageBuffersHook
+from .check_weights import CheckWeightsHook
+from .evaluate_finished import EvaluateFinishedHook
+from .reseed import ReseedHook
+from .seed_worker import seed_worker
+
+__all__ = [
+    "AverageBuffersHook",
+    "CheckWeightsHook",
+    "EvaluateFinishedHook",
+    "ReseedHook",
+    "seed_worker",
+]

@@ -1,5 +1,6 @@
 """The attention blocks, ``(N, C, H, W) -> (N, C, H, W)``, one idea a file."""
 
 from .non_local import NonLocal1d, NonLocal2d, NonLocal3d
+from .squeeze_excitation import SELayer
 
-__all__ = ["NonLocal1d", "NonLocal2d", "NonLocal3d"]
+__all__ = ["NonLocal1d", "NonLocal2d", "NonLocal3d", "SELayer"]

@@ -4,6 +4,7 @@ Letters: N images, C channels, D channels inside, P positions that ask, Q positi
 looked at (P after pooling, when sub-sampled).
 """
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import constant_init, normal_init
 from torch import Tensor, nn
@@ -141,17 +142,28 @@ class _NonLocalNd(nn.Module):
             normal_init(last, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, C, ...) to the same shape."""
-        theta, phi, g = self._project(x)
-        if self.mode == "dot_product":
-            y = ops.dot_product_attention(theta, phi, g)
-        elif self.mode == "concatenation":
-            a, b = self._concatenation_terms(theta, phi)
+        """``x`` of shape (N, C, ...) to the same shape.
+
+        Raises:
+            ValueError: If ``x`` is too small to sub-sample.
+        """
+        if self.sub_sample and min(x.shape[2:][-2:]) < 2:
+            size = " x ".join(map(str, x.shape[2:]))
+            raise ValueError(f"sub_sample=True needs 2 positions each way, not {size}")
+        if self.mode == "concatenation":
+            a, b, g = self._concatenation_terms(x)
             y = ops.concatenation_attention(a, b, g)
+        elif self.mode == "dot_product":
+            y = ops.dot_product_attention(*self._project(x))
         else:
-            y = ops.softmax_attention(theta, phi, g, self._scale)
-        y = y.transpose(1, 2).reshape(-1, self.inter_channels, *x.shape[2:])
-        return x + self.conv_out(y)
+            y = ops.softmax_attention(*self._project(x), self._scale)
+        last = self.conv_out
+        mixed = torch.is_autocast_enabled(x.device.type)  # the sum stays in full
+        if _is_plain(last.conv) and not last.with_norm and not mixed:
+            weight, bias = last.conv.weight.flatten(1), last.conv.bias
+            return ops.add_projection(x.flatten(2), y, weight, bias).view(x.shape)
+        y = y.transpose(1, 2).reshape(x.shape[0], y.shape[2], *x.shape[2:])
+        return x + last(y)
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """The weights a_ij with which the asked positions look at all others.
@@ -164,13 +176,13 @@ class _NonLocalNd(nn.Module):
             Weights of shape (N, len(positions), Q). Those of the softmax modes sum to
             1 over Q.
         """
-        theta, phi, _ = self._project(x)
-        if positions is not None:
-            theta = theta[:, positions]
+        if positions is None:
+            positions = torch.arange(x[0, 0].numel(), device=x.device)
         if self.mode == "concatenation":
-            a, b = self._concatenation_terms(theta, phi)
-            return (a[:, :, None] + b[:, None, :]).relu() / b.shape[1]
-        weights = (theta * self._scale) @ phi.transpose(1, 2)
+            a, b, _ = self._concatenation_terms(x)
+            return (a[:, positions, None] + b[:, None, :]).relu() / b.shape[1]
+        theta, phi, _ = self._project(x)
+        weights = (theta[:, positions] * self._scale) @ phi.transpose(1, 2)
         if self.mode == "dot_product":
             return weights / phi.shape[1]
         return weights.softmax(dim=-1)
@@ -182,22 +194,46 @@ class _NonLocalNd(nn.Module):
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Theta (N, P, D), phi (N, Q, D) and g (N, Q, D) of ``x``."""
-        theta = x if self.mode == "gaussian" else self.theta(x)
-        if self.pool_first:
-            pooled = self.g[1](x)
-            g = self.g[0](pooled)
-            phi = pooled if self.mode == "gaussian" else self.phi[0](pooled)
-        else:
-            g = self.g(x)
-            phi = self.phi(x) if hasattr(self, "phi") else x
-        theta, phi, g = (t.flatten(2).transpose(1, 2) for t in (theta, phi, g))
-        return theta, phi, g
+        looked = self.g[1](x) if self.pool_first else x
+        pool = self.sub_sample and not self.pool_first
+        if self.mode == "gaussian":
+            theta = phi = x.flatten(2).transpose(1, 2)
+            if self.sub_sample:
+                phi = self.phi(x).flatten(2).transpose(1, 2)
+            return theta, phi, self._convolve(looked, "g", pool=pool)
+        if not self.sub_sample:
+            return self._convolve(x, "theta", "phi", "g").chunk(3, dim=2)
+        theta = self._convolve(x, "theta")
+        return theta, *self._convolve(looked, "phi", "g", pool=pool).chunk(2, dim=2)
 
-    def _concatenation_terms(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
-        """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j."""
+    def _convolve(self, x: Tensor, *names: str, pool: bool = False) -> Tensor:
+        """The named projections of ``x``, side by side: (N, P or Q, D * len(names))."""
+        modules = [getattr(self, name) for name in names]
+        modules = [m[0] if isinstance(m, nn.Sequential) else m for m in modules]
+        if all(_is_plain(m.conv) for m in modules):
+            # One product for all: each reads the whole map.
+            weight = torch.cat([m.conv.weight.flatten(1) for m in modules])
+            bias = torch.cat([m.conv.bias for m in modules])
+            y = ops.project(x.flatten(2), weight, bias)
+        else:
+            y = torch.cat([m(x) for m in modules], dim=1).flatten(2).transpose(1, 2)
+        if pool:
+            y = y.transpose(1, 2).reshape(x.shape[0], y.shape[2], *x.shape[2:])
+            y = self.g[1](y).flatten(2).transpose(1, 2)
+        return y
+
+    def _concatenation_terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j, and g."""
+        theta, phi, g = self._project(x)
         weight = self.concat_project.conv.weight.flatten()
-        w_theta, w_phi = weight.split(self.inter_channels)
-        return theta @ w_theta, phi @ w_phi
+        w_theta, w_phi = weight[:, None].split(self.inter_channels)
+        # As columns: onnxruntime 1.31 optimises products with vectors into wrong ones.
+        return (theta @ w_theta)[..., 0], (phi @ w_phi)[..., 0], g
+
+
+def _is_plain(conv: nn.Module) -> bool:
+    """Whether a 1x1 convolution is a matrix product and nothing else."""
+    return type(conv) in (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @MODELS.register_module()

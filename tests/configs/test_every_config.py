@@ -20,11 +20,12 @@ def test_it_builds(leaf):
     config.model.backbone.init_cfg = None  # its weights are downloaded
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(config.model)
-    plugged = "nlse_mm." in str(config.model.to_dict())
+    ours = ("nlse_mm.NonLocal", "nlse_mm.SE", "nlse_mm.NLHead")
+    plugged = any(name in str(config.model.to_dict()) for name in ours)
     added = [
         n
         for n, _ in model.named_modules()
-        if n.endswith(("nonlocal_block", "se_layer"))
+        if n.endswith(("nonlocal_block", "nl_block", "se_layer"))
     ]
     assert bool(added) == plugged
 

@@ -1,0 +1,83 @@
+"""SENet-154, the network with which the SENet authors won ILSVRC 2017."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.cnn import build_norm_layer
+from torch import nn
+
+from nlse_mm.registry import MODELS
+
+from .se_resnet import finish
+from .toolbox import backbone_class
+
+Lines = Sequence[dict[str, Any]]
+
+
+@MODELS.register_module()
+def SENet(  # noqa: N802
+    *,
+    depth: int = 154,
+    reduction: int = 16,
+    se_position: str = "standard",
+    pool_ceil_mode: bool = False,
+    plugins: Lines | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    """SENet-154: a 64x4d ResNeXt-152 with SE layers and three changes.
+
+    `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, appendix: the
+    stem has three 3x3 convolutions, of 64, 64 and 128 channels; the first 1x1
+    convolution of a bottleneck has half the channels; the projection of res3 to res5 is
+    a 3x3 convolution of stride 2. Built from the active toolbox's ``ResNeXt``.
+
+    Args:
+        depth: 154, the only one there is.
+        reduction: See :func:`~nlse_mm.backbones.se_resnet.SEResNet`, as for the rest.
+        se_position: Where in a block the SE layer is.
+        pool_ceil_mode: Whether the stem's pooling rounds sizes up without padding.
+        plugins: Lines to place on top.
+        kwargs: Every argument of the toolbox's ``ResNeXt`` but ``groups``,
+            ``base_width``, ``deep_stem`` and ``stem_channels``, which are given.
+
+    Raises:
+        ValueError: For another ``depth``, or as ``SEResNet``.
+    """
+    if depth != 154:
+        raise ValueError(f"depth={depth} is not 154, the only depth of SENet")
+    trunk = backbone_class("ResNeXt")(
+        depth=152,
+        groups=64,
+        base_width=4,
+        deep_stem=True,
+        stem_channels=128,
+        **kwargs,
+    )
+    for stage, name in enumerate(trunk.res_layers):
+        for block in getattr(trunk, name):
+            _halve_first_convolution(block)
+        if stage > 0:
+            _project_by_3x3(getattr(trunk, name)[0].downsample)
+    return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
+
+
+def _halve_first_convolution(block: nn.Module) -> None:
+    half = block.conv1.out_channels // 2
+    block.conv1 = _rebuilt(block.conv1, out_channels=half)
+    block.conv2 = _rebuilt(block.conv2, in_channels=half)
+    norm = build_norm_layer(block.norm_cfg, half, postfix=1)[1]
+    setattr(block, block.norm1_name, norm)
+
+
+def _project_by_3x3(projection: nn.Sequential) -> None:
+    for i, layer in enumerate(projection):
+        if hasattr(layer, "out_channels"):
+            projection[i] = _rebuilt(layer, kernel_size=3, padding=1)
+
+
+def _rebuilt(conv: nn.Module, **changes: int) -> nn.Module:
+    """A convolution as ``conv``, deformable if that is, with ``changes``."""
+    names = ["in_channels", "out_channels", "kernel_size", "stride", "padding"]
+    names += ["dilation", "groups"] + ["deform_groups"] * hasattr(conv, "deform_groups")
+    kwargs = {name: getattr(conv, name) for name in names}
+    return type(conv)(**{**kwargs, **changes}, bias=False)

@@ -1,0 +1,28 @@
+"""Safe loading for PyTorch below 2.4, which can't be told of more allowed types.
+
+This module is given to ``torch.load`` as its ``pickle_module``.
+"""
+
+import pickle
+from typing import Any, BinaryIO
+
+from torch._weights_only_unpickler import _get_allowed_globals
+
+from .safe_globals import ALLOWED
+
+
+class Unpickler(pickle.Unpickler):
+    """Python's own, which finds PyTorch's allowed names and ours, no other."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # Protocol 2, PyTorch's, writes Python 2's name.
+        full_name = f"{module.replace('__builtin__', 'builtins')}.{name}"
+        for allowed in (_get_allowed_globals(), ALLOWED):
+            if full_name in allowed:
+                return allowed[full_name]
+        raise pickle.UnpicklingError(f"GLOBAL {full_name} is not allowed")
+
+
+def load(file: BinaryIO, **options: Any) -> Any:
+    """One pickled object; ``options`` are those of ``pickle.Unpickler``."""
+    return Unpickler(file, **options).load()

@@ -1,0 +1,31 @@
+"""Refuse another model's checkpoint before anything is loaded."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckWeightsHook(Hook):
+    """``nlse_mm.checkpoint.check_coverage`` for what is resumed, loaded or tested.
+
+    Args:
+        path: The checkpoint's name, for the messages.
+    """
+
+    priority = "VERY_HIGH"  # before EMAHook swaps keys
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Raise ``CheckpointError`` with the number of matching keys."""
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        check_coverage(model, checkpoint, self.path)

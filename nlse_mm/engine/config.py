@@ -1,0 +1,100 @@
+"""From a command line to a config: what training and testing have in common."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from nlse_mm.registry import installed
+
+from .user_error import UserError
+
+
+def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the options that MMDetection's train.py and test.py share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="the config file")
+    parser.add_argument(
+        "--work-dir",
+        help="where logs and checkpoints go; by default the config's work_dir, or "
+        "work_dirs/NAME-OF-THE-CONFIG",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help="replace settings of the config, such as train_cfg.max_epochs=1 or "
+        'model.backbone.out_indices="(0,1)" (no spaces in a value)',
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="what started the processes; tools/dist_*.sh and slurm_*.sh set it",
+    )
+    parser.add_argument(
+        "--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS
+    )
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that the command line asks for, with ``work_dir`` and ``launcher``.
+
+    Raises:
+        UserError: If it can't be read, or names a toolbox that isn't installed.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    path = Path(args.config)
+    if not path.is_file():
+        raise UserError(f"the config {path} does not exist (seen from {Path.cwd()})")
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program: anything may come out of it
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the config {path} can't be read: {type(error).__name__}: {reason}"
+        ) from error
+    _merge(cfg, args.cfg_options)
+    scope = cfg.get("default_scope") or "mmengine"
+    if not installed(scope):
+        raise UserError(
+            f"{path} has default_scope='{scope}', and {scope} is not installed"
+        )
+    if "model" not in cfg:
+        raise UserError(f"the config {path} has no model")
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / path.stem)
+    return cfg
+
+
+def _merge(cfg: Config, options: dict[str, Any]) -> None:
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"--cfg-options {key}={value!r} doesn't fit the config: {error}"
+            ) from error
+
+
+def add_hook(cfg: Config, **hook: Any) -> None:
+    """Add a custom hook, in place of one of its type that a dumped config holds."""
+    others = [
+        h
+        for h in cfg.get("custom_hooks") or []
+        if not (isinstance(h, dict) and h.get("type") == hook["type"])
+    ]
+    cfg.custom_hooks = [*others, hook]
+
+
+def is_file_or_remote(path: str) -> bool:
+    """Whether a checkpoint's path can be tried: a file, or ``http://`` and the like."""
+    return "://" in path or Path(path).expanduser().is_file()

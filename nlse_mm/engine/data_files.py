@@ -1,0 +1,80 @@
+"""Look for the data before anything is built, and say which key names what is gone."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, Registry
+
+from .user_error import UserError
+
+
+def check_data_files(cfg: Config, *parts: str) -> None:
+    """Refuse a config whose annotation files or image folders don't exist.
+
+    Args:
+        cfg: The config.
+        parts: Which data to look at: ``'train'``, ``'val'``, ``'test'``.
+
+    Raises:
+        UserError: Naming the first missing file, its key, and how to link data.
+    """
+    scope = cfg.get("default_scope") or "mmengine"
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        for part in parts:
+            loader = cfg.get(f"{part}_dataloader") or {}
+            datasets = _datasets(loader.get("dataset"), f"{part}_dataloader.dataset")
+            for key, dataset in datasets:
+                for name, path in _paths(dataset, registry):
+                    _check(path, f"{key}.{name}", dataset.get("data_root"))
+            evaluators = cfg.get(f"{part}_evaluator") or []
+            for evaluator in (
+                [evaluators] if isinstance(evaluators, dict) else evaluators
+            ):
+                path = evaluator.get("ann_file")
+                if isinstance(path, str) and not evaluator.get("backend_args"):
+                    _check(path, f"{part}_evaluator.ann_file", None)
+
+
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The datasets proper, below any wrappers (ConcatDataset, RepeatDataset ...)."""
+    if isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _datasets(child, f"{key}[{i}]")
+    elif isinstance(node, dict):
+        if "dataset" in node or "datasets" in node:
+            for name in ("dataset", "datasets"):
+                yield from _datasets(node.get(name), f"{key}.{name}")
+        else:
+            yield key, node
+
+
+def _paths(dataset: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
+    """What a dataset that joins paths as MMEngine's BaseDataset does will open."""
+    kind = dataset.get("type")
+    cls = registry.get(kind) if isinstance(kind, str) else kind
+    is_known = isinstance(cls, type) and issubclass(cls, BaseDataset)
+    if not is_known or dataset.get("backend_args"):
+        return
+    root = dataset.get("data_root") or ""
+    named = {"ann_file": dataset.get("ann_file")}
+    for name, path in (dataset.get("data_prefix") or {}).items():
+        named[f"data_prefix.{name}"] = path
+    for name, path in named.items():
+        if isinstance(path, str) and path:
+            yield name, os.path.join(root, path)
+
+
+def _check(path: str, key: str, root: str | None) -> None:
+    if "://" in path or os.path.exists(path):
+        return
+    link = ""
+    if root and not os.path.exists(root):
+        link = f"link the data with ln -s WHERE-IT-IS {root.rstrip('/')}, or "
+    raise UserError(
+        f"{path} does not exist ({key}, seen from {Path.cwd()}): {link}set the right "
+        "path with --cfg-options"
+    )

@@ -1,0 +1,36 @@
+"""A training that has nothing left to train still says how good its model is."""
+
+import itertools
+
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from nlse_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EvaluateFinishedHook(Hook):
+    """Run the evaluation once when a resumed training turns out to be finished."""
+
+    priority = "VERY_LOW"
+
+    def __init__(self) -> None:
+        self.is_finished = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Find out whether anything is left to train."""
+        loop = runner.train_loop
+        by_iter = isinstance(loop, IterBasedTrainLoop)
+        done, wanted = (
+            (loop.iter, loop.max_iters) if by_iter else (loop.epoch, loop.max_epochs)
+        )
+        self.is_finished = done >= wanted
+        if self.is_finished:
+            runner.logger.info("Nothing is left to train; evaluating.")
+            if by_iter:  # it would read and drop all batches of the whole training
+                loop.dataloader_iterator = itertools.repeat(None)
+
+    def after_train(self, runner: Runner) -> None:
+        """Evaluate."""
+        if self.is_finished and runner.val_loop is not None:
+            runner.val_loop.run()

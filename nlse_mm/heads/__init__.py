@@ -1,0 +1,5 @@
+"""Decode heads for MMSegmentation."""
+
+from .nl_head import NLHead
+
+__all__ = ["NLHead"]

@@ -1,0 +1,127 @@
+"""Keypoint R-CNN's head.
+
+Letters: R regions of the whole batch, K keypoints, C channels, S cells of a map each
+way.
+"""
+
+from mmcv.cnn import ConvModule, build_plugin_layer
+from mmengine.model import BaseModule, kaiming_init
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nlse_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class KeypointRCNNHead(BaseModule):
+    r"""A map of S x S cells for each joint of a region, S being 4 times the input's.
+
+    3x3 convolutions, a deconvolution of stride 2, bilinear upsampling by 2. The loss is
+    the cross-entropy of a softmax over a map's S * S cells,
+
+    .. math:: L = -\frac{1}{V} \sum_{r,k\ \mathrm{visible}}
+              \log \mathrm{softmax}(m_{rk})_{c_{rk}},
+
+    V being the number of labelled joints inside their regions. Mask R-CNN, section 5;
+    the division is Detectron's.
+
+    Args:
+        num_keypoints: Joints K.
+        num_convs: Number of 3x3 convolutions.
+        in_channels: Channels of the regions' features.
+        conv_out_channels: Channels of the convolutions.
+        plugins: Lines ``dict(cfg=dict(type=...), after_convs=(1, 3, 5, 7))``; the
+            convolutions are counted from 0. The Non-local paper has a block after every
+            second one.
+        loss_weight: Factor of the loss.
+        init_cfg: As MMEngine's.
+
+    Raises:
+        ValueError: If ``after_convs`` names a convolution that isn't there.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int = 17,
+        num_convs: int = 8,
+        in_channels: int = 256,
+        conv_out_channels: int = 512,
+        plugins: list[dict] | None = None,
+        loss_weight: float = 1.0,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        if min(num_keypoints, num_convs) < 1:
+            raise ValueError(
+                f"num_keypoints={num_keypoints} and num_convs={num_convs} must be 1 "
+                "or more"
+            )
+        self.num_keypoints = num_keypoints
+        self.loss_weight = loss_weight
+        self.convs = nn.ModuleList(
+            ConvModule(
+                conv_out_channels if i else in_channels, conv_out_channels, 3, padding=1
+            )
+            for i in range(num_convs)
+        )
+        self.plugins = nn.ModuleDict()
+        for line in plugins or ():
+            self._add(line, num_convs, conv_out_channels)
+        self.upsample = nn.ConvTranspose2d(
+            conv_out_channels, num_keypoints, 4, stride=2, padding=1
+        )
+
+    def _add(self, line: dict, num_convs: int, channels: int) -> None:
+        if set(line) != {"cfg", "after_convs"}:
+            raise ValueError(
+                f"a plugin of the keypoint head has the keys cfg and after_convs, not "
+                f"{sorted(line)}"
+            )
+        for i in line["after_convs"]:
+            if i not in range(num_convs):
+                raise ValueError(
+                    f"after_convs={tuple(line['after_convs'])} has {i}, which is not "
+                    f"in 0 to {num_convs - 1} (num_convs={num_convs})"
+                )
+            name, plugin = build_plugin_layer(dict(line["cfg"]), in_channels=channels)
+            if f"after_conv{i}" not in self.plugins:
+                self.plugins[f"after_conv{i}"] = nn.ModuleDict()
+            place = self.plugins[f"after_conv{i}"]
+            same = sum(other.startswith(name) for other in place)
+            place[f"{name}_{same + 1}" if same else name] = plugin
+
+    def init_weights(self) -> None:
+        """He initialisation of the head's own layers; plugins keep theirs."""
+        if self.init_cfg:
+            super().init_weights()
+        else:
+            for layer in (*(conv.conv for conv in self.convs), self.upsample):
+                kaiming_init(layer, mode="fan_out", nonlinearity="relu")
+        for place in self.plugins.values():
+            for plugin in place.values():
+                if hasattr(plugin, "init_weights"):
+                    plugin.init_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (R, C, S/4, S/4) to logits (R, K, S, S)."""
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            if f"after_conv{i}" in self.plugins:
+                for plugin in self.plugins[f"after_conv{i}"].values():
+                    x = plugin(x)
+        x = self.upsample(x)
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    def loss(self, maps: Tensor, cells: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """``loss_keypoint`` of logits (R, K, S, S), cells (R, K) and validity (R, K).
+
+        Without a valid joint it is 0, with gradients of 0 for every parameter, so that
+        data-parallel training doesn't wait for a process without people.
+        """
+        if not valid.any():
+            nothing = maps.sum() * 0 + sum(p.sum() * 0 for p in self.parameters())
+            return dict(loss_keypoint=nothing)
+        logits = maps.flatten(2)[valid].float()  # (V, S * S)
+        return dict(
+            loss_keypoint=self.loss_weight * F.cross_entropy(logits, cells[valid])
+        )

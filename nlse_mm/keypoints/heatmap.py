@@ -1,0 +1,122 @@
+"""From joints to places in a heatmap, and back.
+
+Letters: R regions of the whole batch, K keypoints, S cells of a map each way, C peaks
+looked at more closely, M places looked at each way.
+
+Coordinates are continuous: the picture's left edge is 0, the centre of its first pixel
+0.5. COCO files hold pixel indices; ``CocoKeypointDataset`` adds 0.5 to them and
+``CocoKeypointMetric`` takes it off again, as Detectron2 does. There is no shift by a
+quarter of a cell: the best place of the bicubic surface is finer than that.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CANDIDATES = 4
+_CUBIC = -0.75  # PyTorch's coefficient of bicubic interpolation
+
+
+def keypoints_to_heatmap(
+    keypoints: Tensor, rois: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    r"""The cell of each joint in its region's map.
+
+    .. math:: c_x = \lfloor (x - x_1)\, S / (x_2 - x_1) \rfloor
+
+    and the same for y; the class is :math:`c_y S + c_x`. A joint exactly on the right
+    or lower edge belongs to the last cell. Mask R-CNN, section 5, and Detectron2.
+
+    Args:
+        keypoints: (R, K, 3): x, y in pixels of the image the regions are in, and
+            visibility, above 0 when the joint is labelled.
+        rois: (R, 4): x1, y1, x2, y2 in the same pixels.
+        size: Cells S of a map each way.
+
+    Returns:
+        Classes (R, K) in ``range(size * size)``, 0 where invalid; and whether each
+        joint is valid (R, K): labelled, and inside its region.
+    """
+    start, end = rois[:, None, :2], rois[:, None, 2:]
+    xy = keypoints[..., :2]
+    # A region without extent has no cells: 0 / 0 and x / 0 are never inside.
+    place = (xy - start) / (end - start) * size
+    cell = torch.where(xy == end, torch.full_like(place, size - 1), place.floor())
+    inside = ((cell >= 0) & (cell < size) & (end > start)).all(-1)
+    valid = inside & (keypoints[..., 2] > 0)
+    cell = torch.where(valid[..., None], cell, torch.zeros_like(cell)).long()
+    return cell[..., 1] * size + cell[..., 0], valid
+
+
+def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
+    """The most probable place of each joint, finer than a pixel.
+
+    Detectron resizes every map, bicubically, to its region's size in pixels and takes
+    the centre of the best pixel, one region after another. Here all regions are done
+    at once: the same bicubic surface is evaluated within one cell of the map's best
+    peaks only, where its maximum is, at steps that are a pixel of the largest region or
+    less and meet the cells' centres. So a joint put into a map comes back within half a
+    cell; Detectron's pixels are up to half a pixel further off, and in a region of
+    fewer pixels than cells they may miss the peak.
+
+    Args:
+        maps: (R, K, S, S) logits.
+        rois: (R, 4): x1, y1, x2, y2 in pixels.
+
+    Returns:
+        (R, K, 4): x and y in the regions' pixels, the interpolated logit there, and the
+        score: the logit's softmax over the S * S cells.
+    """
+    R, K, S, _ = maps.shape
+    if R == 0:
+        return maps.new_zeros((0, K, 4), dtype=torch.float32)
+    maps, rois = maps.detach().float(), rois.detach().float()
+    extent = (rois[:, 2:] - rois[:, :2]).clamp(min=1)  # (R, 2)
+    steps = 2 * math.ceil((float(extent.max()) / S - 1) / 2) + 1  # odd, per cell
+    offset = torch.arange(-steps, steps + 1, device=maps.device) / steps  # (M,)
+    around = torch.arange(-2, 3, device=maps.device)
+    weights = _cubic((offset[:, None] - around).abs())  # (M, 5)
+
+    column, row = _best_cells(maps)  # (R, K, C)
+    padded = F.pad(maps, (2, 2, 2, 2), mode="replicate").flatten(2)
+    corner = (row * (S + 4) + column)[..., None, None]  # of the 5 x 5 cells around
+    index = corner + (around + 2)[:, None] * (S + 4) + around + 2
+    patch = padded.gather(-1, index.flatten(2)).view(index.shape)  # (R, K, C, 5, 5)
+    surface = weights @ patch @ weights.T  # (R, K, C, M, M)
+
+    x, y = (cell[..., None] + 0.5 + offset for cell in (column, row))  # (R, K, C, M)
+    beyond = [((u < 0) | (u > S)) for u in (x, y)]
+    surface.masked_fill_(beyond[1][..., None] | beyond[0][..., None, :], -torch.inf)
+    logit, best = surface.flatten(2).max(-1)  # (R, K)
+    M = len(offset)
+    candidate = best // (M * M) * M
+    place = torch.stack(
+        (_take(x, candidate + best % M), _take(y, candidate + best // M % M)), -1
+    )
+    place = rois[:, None, :2] + place * (extent / S)[:, None]
+    score = (logit - maps.flatten(2).logsumexp(-1)).exp()
+    return torch.cat((place, logit[..., None], score[..., None]), dim=-1)
+
+
+def _best_cells(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns and rows (R, K, C) of the highest local maxima, by descending value."""
+    S = maps.shape[-1]
+    peaks = maps == F.max_pool2d(maps, 3, stride=1, padding=1)
+    values = maps.masked_fill(~peaks, -torch.inf).flatten(2)
+    index = values.topk(min(CANDIDATES, S * S), dim=-1).indices
+    return index % S, index // S
+
+
+def _cubic(d: Tensor) -> Tensor:
+    """Keys' interpolation kernel at distance ``d`` in cells; 0 from 2 on."""
+    a = _CUBIC
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return torch.where(d <= 1, near, torch.where(d < 2, far, 0.0))
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """``values`` (R, K, C, M), flattened over C and M, at ``index`` (R, K)."""
+    return values.flatten(2).gather(-1, index[..., None])[..., 0]

@@ -1,0 +1,93 @@
+"""What a data set says about its joints: names, flip pairs, skeleton, sigmas."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+KEYS = ("keypoints", "flip_pairs", "skeleton", "sigmas")
+
+_SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+# The names, the order and the skeleton of person_keypoints_*.json; the sigmas of
+# pycocotools, measured on redundantly annotated images.
+COCO_PERSON = dict(
+    keypoints=("nose", *(f"{side}_{j}" for j in _SIDED for side in ("left", "right"))),
+    flip_pairs=tuple((f"left_{j}", f"right_{j}") for j in _SIDED),
+    skeleton=(
+        ("left_ankle", "left_knee"),
+        ("left_knee", "left_hip"),
+        ("right_ankle", "right_knee"),
+        ("right_knee", "right_hip"),
+        ("left_hip", "right_hip"),
+        ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"),
+        ("left_shoulder", "right_shoulder"),
+        ("left_shoulder", "left_elbow"),
+        ("right_shoulder", "right_elbow"),
+        ("left_elbow", "left_wrist"),
+        ("right_elbow", "right_wrist"),
+        ("left_eye", "right_eye"),
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"),
+        ("left_ear", "left_shoulder"),
+        ("right_ear", "right_shoulder"),
+    ),
+    sigmas=(
+        *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+        *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+    ),
+)
+
+
+def check_metainfo(metainfo: Mapping[str, Any]) -> None:
+    """Check the joints' names, flip pairs, skeleton and sigmas against each other.
+
+    Args:
+        metainfo: ``keypoints`` (names); ``flip_pairs`` (pairs of names; None when they
+            are unknown, and then nothing may be flipped); ``skeleton`` (pairs of
+            names); ``sigmas`` (one above 0 for each joint, the k_i / 2 of COCO's OKS).
+
+    Raises:
+        ValueError: Naming the key that doesn't fit, and how.
+    """
+    names = metainfo.get("keypoints")
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"metainfo keypoints={names} is not a list of distinct names")
+    for key in ("flip_pairs", "skeleton"):
+        for pair in metainfo.get(key) or ():
+            if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(names):
+                raise ValueError(
+                    f"metainfo {key} has {tuple(pair)}, which is not two of the "
+                    f"keypoints {tuple(names)}"
+                )
+    sigmas = metainfo.get("sigmas")
+    if sigmas is None or len(sigmas) != len(names) or min(sigmas) <= 0:
+        raise ValueError(
+            f"metainfo sigmas={sigmas} is not {len(names)} numbers above 0, one for "
+            "each of the keypoints"
+        )
+    if metainfo.get("flip_pairs") is not None:
+        _check_sides(names, metainfo["flip_pairs"])
+
+
+def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
+    paired = [name for pair in pairs for name in pair]
+    twice = {name for name in paired if paired.count(name) > 1}
+    if twice:
+        raise ValueError(f"metainfo flip_pairs names {sorted(twice)} more than once")
+    for name in names:
+        other = name.replace("left", "right")
+        if other != name and other in names and {name, other} - set(paired):
+            raise ValueError(f"metainfo flip_pairs has no pair ({name!r}, {other!r})")
+
+
+def flip_indices(metainfo: Mapping[str, Any]) -> np.ndarray | None:
+    """For each joint the one that a mirror shows in its place; None when unknown."""
+    if metainfo.get("flip_pairs") is None:
+        return None
+    names = list(metainfo["keypoints"])
+    partner = {a: b for pair in metainfo["flip_pairs"] for a, b in (pair, pair[::-1])}
+    return np.array([names.index(partner.get(name, name)) for name in names])

@@ -1,0 +1,136 @@
+"""Boxes and joints of the same regions, and masks if the config has a mask head.
+
+Letters: R regions of the whole batch, K keypoints.
+"""
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import InstanceList
+from torch import Tensor
+
+from nlse_mm.registry import MODELS
+
+from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
+
+
+@MODELS.register_module()
+class KeypointRoIHead(StandardRoIHead):
+    """``StandardRoIHead`` with a keypoint head beside the box and mask heads.
+
+    Args:
+        keypoint_roi_extractor: Config of the extractor of the keypoint head's features.
+        keypoint_head: Config of the head, such as ``KeypointRCNNHead``.
+        **kwargs: What StandardRoIHead takes.
+    """
+
+    def __init__(
+        self, keypoint_roi_extractor: dict, keypoint_head: dict, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.keypoint_roi_extractor = MODELS.build(keypoint_roi_extractor)
+        self.keypoint_head = MODELS.build(keypoint_head)
+
+    def forward(
+        self,
+        x: tuple[Tensor, ...],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Raw outputs, for export and for counting operations; joints come last."""
+        rois = bbox2roi([results.bboxes for results in rpn_results_list])
+        outputs = super().forward(x, rpn_results_list, batch_data_samples)
+        return (*outputs, self._maps(x, rois[:100]))
+
+    def loss(
+        self,
+        x: tuple[Tensor, ...],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> dict[str, Tensor]:
+        """Losses of all heads over the same sampled regions."""
+        instances, ignored, _ = unpack_gt_instances(batch_data_samples)
+        sampled = []
+        for i, proposals in enumerate(rpn_results_list):
+            proposals.priors = proposals.pop("bboxes")
+            assigned = self.bbox_assigner.assign(proposals, instances[i], ignored[i])
+            feats = [level[i][None] for level in x]
+            sampled.append(
+                self.bbox_sampler.sample(assigned, proposals, instances[i], feats=feats)
+            )
+        boxes = self.bbox_loss(x, sampled)
+        losses = dict(boxes["loss_bbox"])
+        if self.with_mask:
+            masks = self.mask_loss(x, sampled, boxes["bbox_feats"], instances)
+            losses.update(masks["loss_mask"])
+        losses.update(self.keypoint_loss(x, sampled, instances))
+        return losses
+
+    def keypoint_loss(
+        self,
+        x: tuple[Tensor, ...],
+        sampled: list[SamplingResult],
+        instances: InstanceList,
+    ) -> dict[str, Tensor]:
+        """The keypoint head's loss over the regions that show a labelled joint."""
+        rois = bbox2roi([s.pos_priors for s in sampled])
+        joints = []
+        for result, truth in zip(sampled, instances, strict=True):
+            both = torch.cat((truth.keypoints, truth.keypoints_visible[..., None]), -1)
+            joints.append(both[result.pos_assigned_gt_inds])
+        joints = torch.cat(joints).to(rois)  # (R, K, 3)
+        size = 4 * self.keypoint_roi_extractor.roi_layers[0].output_size[0]
+        cells, valid = keypoints_to_heatmap(joints, rois[:, 1:], size)
+        shown = valid.any(1)
+        maps = self._maps(x, rois[shown])
+        return self.keypoint_head.loss(maps, cells[shown], valid[shown])
+
+    def _maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        """Logits (R, K, S, S) of regions (R, 5)."""
+        extractor = self.keypoint_roi_extractor
+        return self.keypoint_head(extractor(x[: extractor.num_inputs], rois))
+
+    def predict(
+        self,
+        x: tuple[Tensor, ...],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> InstanceList:
+        """Boxes, with ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
+
+        Args:
+            x: Feature maps.
+            rpn_results_list: Proposals of each image.
+            batch_data_samples: The images' metas.
+            rescale: Whether the results are in the original images' pixels.
+        """
+        metas = [sample.metainfo for sample in batch_data_samples]
+        # Joints and masks are found in boxes of the resized image.
+        results = self.predict_bbox(
+            x, metas, rpn_results_list, self.test_cfg, rescale=False
+        )
+        self._predict_keypoints(x, results)
+        for result, meta in zip(results, metas, strict=True):
+            if rescale:
+                scale = result.bboxes.new_tensor(meta["scale_factor"])  # w, h
+                result.keypoints = result.keypoints / scale
+                if not self.with_mask:  # the mask head divides the boxes itself
+                    result.bboxes = result.bboxes / scale.repeat(2)
+        if self.with_mask:
+            results = self.predict_mask(x, metas, results, rescale=rescale)
+        return results
+
+    def _predict_keypoints(self, x: tuple[Tensor, ...], results: InstanceList) -> None:
+        rois = bbox2roi([result.bboxes for result in results])
+        if len(rois):
+            joints = heatmaps_to_keypoints(self._maps(x, rois), rois[:, 1:])
+        else:
+            joints = rois.new_zeros((0, self.keypoint_head.num_keypoints, 4))
+        parts = joints.split([len(result) for result in results])
+        for result, part in zip(results, parts, strict=True):
+            result.keypoints = part[..., :2]
+            result.keypoint_scores = part[..., 3]

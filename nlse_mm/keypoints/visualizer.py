@@ -1,0 +1,83 @@
+"""Pictures of skeletons."""
+
+import numpy as np
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.structures import InstanceData
+
+from nlse_mm.registry import VISUALIZERS
+
+LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
+
+
+@VISUALIZERS.register_module()
+class KeypointVisualizer(DetLocalVisualizer):
+    """Boxes as MMDetection draws them, and skeletons: left blue, right orange.
+
+    Joints whose score is below ``keypoint_threshold`` are left out, and the limbs that
+    end there; of ground truth, joints that aren't labelled, and hidden ones are rings.
+
+    Args:
+        name: As DetLocalVisualizer's.
+        keypoint_threshold: Lowest score of a joint that is drawn, 0 to 1. A score is
+            the share of a map's softmax in the best place, so 0.05 is much.
+        show_keypoint_score: Whether to write the scores beside the joints.
+        **kwargs: What DetLocalVisualizer takes.
+    """
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        *,
+        keypoint_threshold: float = 0.02,
+        show_keypoint_score: bool = False,
+        **kwargs,
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.keypoint_threshold = keypoint_threshold
+        self.show_keypoint_score = show_keypoint_score
+
+    def _draw_instances(
+        self, image: np.ndarray, instances: InstanceData, *args, **kwargs
+    ) -> np.ndarray:
+        drawn = super()._draw_instances(image, instances, *args, **kwargs)
+        if "keypoints" not in instances or "keypoints" not in self.dataset_meta:
+            return drawn
+        self.set_image(drawn)
+        scores = instances.get("keypoint_scores")
+        sure = instances.get("keypoints_visible") if scores is None else scores
+        for i, xy in enumerate(np.asarray(instances.keypoints)):
+            self._draw_person(xy, np.asarray(sure[i]), is_truth=scores is None)
+        return self.get_image()
+
+    def _draw_person(self, xy: np.ndarray, sure: np.ndarray, is_truth: bool) -> None:
+        names = list(self.dataset_meta["keypoints"])
+        shown = sure > 0 if is_truth else sure >= self.keypoint_threshold
+        extent = np.ptp(xy[shown], axis=0).max() if shown.any() else 0
+        radius = float(np.clip(extent / 60, 1.5, 5))
+        for pair in self.dataset_meta.get("skeleton") or ():
+            a, b = (names.index(name) for name in pair)
+            if shown[a] and shown[b]:
+                sides = {_colour(names[a]), _colour(names[b])}
+                colour = sides.pop() if len(sides) == 1 else MIDDLE
+                self.draw_lines(
+                    xy[[a, b], 0], xy[[a, b], 1], colour, line_widths=radius
+                )
+        for k in np.flatnonzero(shown):
+            hidden = is_truth and sure[k] == 1
+            colour = _colour(names[k])
+            self.draw_circles(
+                xy[k],
+                np.array([radius]),
+                edge_colors=colour,
+                face_colors="none" if hidden else colour,
+            )
+            if self.show_keypoint_score and not is_truth:
+                self.draw_texts(
+                    f"{sure[k]:.2f}", xy[k] + radius, font_sizes=6, colors=colour
+                )
+
+
+def _colour(name: str) -> tuple[int, int, int]:
+    if "left" in name:
+        return LEFT
+    return RIGHT if "right" in name else MIDDLE

@@ -1,0 +1,113 @@
+"""Concatenation attention by sorting.
+
+Letters: N images, P positions that ask, Q positions looked at, E channels of values.
+"""
+
+import torch
+from torch import Tensor
+
+from .precision import common_dtype
+from .tracing import is_exporting
+
+
+def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
+    r"""Mean of the values, weighted by the rectified sums.
+
+    .. math:: y_i = \frac{1}{Q} \sum_j \mathrm{ReLU}(a_i + b_j)\, v_j
+
+    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 5 with
+    C(x) = Q: the product of w with the concatenated theta_i and phi_j is a sum of one
+    number of i and one of j. The rectifier keeps the j with b_j > -a_i. With b sorted,
+    these are the last ones, and
+
+    .. math:: y_i = \frac{1}{Q} \Bigl(a_i \sum_{j \ge k_i} v_j
+                  + \sum_{j \ge k_i} b_j v_j\Bigr)
+
+    reads two running sums at one place :math:`k_i`. Exact, in time
+    (P + Q) (log Q + E) and memory (P + Q) E. The running sums are kept in double
+    precision: in single precision those over 67,200 values lose four digits.
+
+    Args:
+        a: (N, P).
+        b: (N, Q).
+        value: (N, Q, E).
+
+    Returns:
+        (N, P, E), zeros where Q is 0. Only its first derivatives exist.
+    """
+    dtype = common_dtype(a, b, value)
+    a, b, value = (t.to(dtype) for t in (a, b, value))
+    if is_exporting():
+        return (a[:, :, None] + b[:, None, :]).relu() @ value / b.shape[1]
+    return _attend(a, b, value)
+
+
+@torch.library.custom_op("nlse_mm::concatenation_attention", mutates_args=())
+def _attend(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
+    total, weighted = _sums_above(-a, b, value, weighted=True)
+    weighted.addcmul_(a[:, :, None].double(), total)
+    return weighted.div_(max(b.shape[1], 1)).to(value.dtype)
+
+
+@_attend.register_fake
+def _(a, b, value):
+    return value.new_empty(*a.shape, value.shape[2])
+
+
+@torch.library.custom_op("nlse_mm::concatenation_attention_backward", mutates_args=())
+def _attend_backward(
+    grad: Tensor, a: Tensor, b: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a, b and value: the same sums, with the roles exchanged."""
+    count = max(b.shape[1], 1)
+    (total,) = _sums_above(-a, b, value, weighted=False)
+    d_a = (total.mul_(grad)).sum(dim=2).div_(count)
+    total, weighted = _sums_above(-b, a, grad, weighted=True)
+    d_value = weighted.addcmul_(b[:, :, None].double(), total).div_(count)
+    d_b = (total.mul_(value)).sum(dim=2).div_(count)
+    return d_a.to(a.dtype), d_b.to(b.dtype), d_value.to(value.dtype)
+
+
+@_attend_backward.register_fake
+def _(grad, a, b, value):
+    return tuple(torch.empty_like(t) for t in (a, b, value))
+
+
+def _save(ctx, inputs, output):
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx, grad):
+    return _attend_backward(grad.contiguous(), *ctx.saved_tensors)
+
+
+_attend.register_autograd(_backward, setup_context=_save)
+
+
+def _sums_above(
+    thresholds: Tensor, keys: Tensor, values: Tensor, weighted: bool
+) -> list[Tensor]:
+    """For each threshold, the sum of the values whose key is greater.
+
+    Args:
+        thresholds: (N, T).
+        keys: (N, K).
+        values: (N, K, E).
+        weighted: Whether the sum of the values times their keys is wanted, too.
+
+    Returns:
+        One or two tensors (N, T, E), in double precision.
+    """
+    keys, order = keys.sort(dim=1, descending=True)
+    # The number of keys above each threshold: keys fall, their negatives rise.
+    counts = torch.searchsorted(-keys, -thresholds, right=False)
+    place = counts[:, :, None].expand(-1, -1, values.shape[2])
+    values = values.gather(1, order[:, :, None].expand_as(values)).double()
+    terms = [values]
+    if weighted:
+        terms.append(values * keys[:, :, None])
+    sums = []
+    while terms:
+        running = torch.nn.functional.pad(terms.pop(0).cumsum(dim=1), (0, 0, 1, 0))
+        sums.append(running.gather(1, place))
+    return sums

@@ -1,0 +1,39 @@
+"""Dot-product attention in the cheaper order.
+
+Letters: N images, P positions that ask, Q positions looked at, D channels of queries
+and keys, E channels of values.
+"""
+
+from torch import Tensor
+
+from .precision import common_dtype
+
+
+def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    r"""Mean of the values, weighted by the products.
+
+    .. math:: y_i = \frac{1}{Q} \sum_j (q_i^\top k_j)\, v_j
+                  = \frac{1}{Q}\, q_i^\top \sum_j k_j v_j^\top
+
+    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 4 with
+    C(x) = Q. Exact: the product of three matrices is taken in the order that costs
+    less. The second takes (P + Q) D E multiplications and D * E numbers, whatever the
+    sizes; the first P Q (D + E) and P * Q numbers, and is taken only where that is
+    less, so memory never grows with P * Q.
+
+    Args:
+        query: (N, P, D).
+        key: (N, Q, D).
+        value: (N, Q, E).
+
+    Returns:
+        (N, P, E), zeros where Q is 0.
+    """
+    dtype = common_dtype(query, key, value)
+    query, key, value = (t.to(dtype) for t in (query, key, value))
+    (_, p, d), (_, q, e) = query.shape, value.shape
+    # Divided first: a sum over positions overflows half precision, their mean doesn't.
+    value = value / max(q, 1)
+    if p * q * (d + e) < (p + q) * d * e:
+        return (query @ key.transpose(1, 2)) @ value
+    return query @ (key.transpose(1, 2) @ value)

@@ -1,0 +1,60 @@
+"""Softmax attention without the map of weights.
+
+Letters: N images, P positions that ask, Q positions looked at, D channels of queries
+and keys, E channels of values.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from .precision import common_dtype
+from .softmax_blocks import attend
+from .tracing import is_exporting
+
+
+def softmax_attention(
+    query: Tensor, key: Tensor, value: Tensor, scale: float
+) -> Tensor:
+    r"""Mean of the values, weighted by the softmax of the scaled products.
+
+    .. math:: y_i = \sum_j \mathrm{softmax}_j(s\, q_i^\top k_j)\, v_j
+
+    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equations 2 and 3,
+    with the scale of `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_.
+    Exact. The weights exist a block at a time and are computed again for the gradients,
+    so memory grows with P + Q, not with P * Q. Scaling comes before the product, so
+    that half precision doesn't overflow.
+
+    Which way, by rule: while exporting, the formula as it stands; on a GPU in 32 bits
+    or fewer, PyTorch's fused kernels; else blocks of queries.
+
+    Args:
+        query: (N, P, D), any strides; ``x.flatten(2).transpose(1, 2)`` isn't copied.
+        key: (N, Q, D).
+        value: (N, Q, E).
+        scale: Multiplies the products.
+
+    Returns:
+        (N, P, E), zeros where Q is 0. Only its first derivatives exist.
+    """
+    dtype = common_dtype(query, key, value)
+    query, key, value = (t.to(dtype) for t in (query, key, value))
+    if is_exporting():
+        return ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1) @ value
+    if query.is_cuda and dtype != torch.float64 and min(query.shape + key.shape) > 0:
+        return _fused(query, key, value, scale)
+    return attend(query, key, value, scale)
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """PyTorch's kernels for GPUs; the one that would store the weights is shut out.
+
+    Flash attention takes up to 256 channels, D equal to E, in 16 bits; the
+    memory-efficient kernel takes the rest.
+    """
+    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+    query, key, value = (t.contiguous().unsqueeze(1) for t in (query, key, value))
+    with sdpa_kernel(kernels):
+        return F.scaled_dot_product_attention(query, key, value, scale=scale).squeeze(1)

@@ -1,0 +1,181 @@
+"""The three pairwise operations against their formulas, written out."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from nlse_mm import ops
+
+F64 = dict(dtype=torch.float64)
+
+
+def softmax_formula(query, key, value, scale=0.4):
+    weights = (scale * torch.einsum("npd,nqd->npq", query, key)).softmax(dim=2)
+    return torch.einsum("npq,nqe->npe", weights, value)
+
+
+def dot_product_formula(query, key, value):
+    weights = torch.einsum("npd,nqd->npq", query, key) / key.shape[1]
+    return torch.einsum("npq,nqe->npe", weights, value)
+
+
+def concatenation_formula(a, b, value):
+    weights = (a[:, :, None] + b[:, None, :]).relu() / b.shape[1]
+    return torch.einsum("npq,nqe->npe", weights, value)
+
+
+def three(p=7, q=5, d=4, e=3, n=2):
+    return torch.randn(n, p, d, **F64), torch.randn(n, q, d, **F64), values(n, q, e)
+
+
+def two(p=7, q=5, e=3, n=2):
+    return torch.randn(n, p, **F64), torch.randn(n, q, **F64), values(n, q, e)
+
+
+def values(n, q, e):
+    return torch.randn(n, q, e, **F64)
+
+
+def softmax(query, key, value):
+    return ops.softmax_attention(query, key, value, 0.4)
+
+
+OPERATIONS = {
+    "softmax": (softmax, softmax_formula, three),
+    "dot_product": (ops.dot_product_attention, dot_product_formula, three),
+    "concatenation": (ops.concatenation_attention, concatenation_formula, two),
+}
+SIZES = [dict(), dict(p=1, q=1), dict(p=3, q=11, e=1), dict(p=1500, q=1400, n=1)]
+
+each = pytest.mark.parametrize("name", OPERATIONS)
+
+
+def with_gradients(function, tensors):
+    tensors = [t.detach().clone().requires_grad_() for t in tensors]
+    out = function(*tensors)
+    weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    (out * weight).sum().backward()
+    return [out.detach(), *(t.grad for t in tensors)]
+
+
+@each
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_values_and_gradients_are_the_formulas(name, size):
+    function, formula, make = OPERATIONS[name]
+    tensors = make(**size)
+    for ours, expected in zip(
+        with_gradients(function, tensors), with_gradients(formula, tensors), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+
+
+@each
+def test_gradcheck(name):
+    function, _, make = OPERATIONS[name]
+    assert gradcheck(function, [t.requires_grad_() for t in make()])
+
+
+@pytest.mark.parametrize("p", [1, 7, 1500])
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_attention_of_positions_to_themselves(p, channels_first):
+    x, value = torch.randn(2, p, 4, **F64), values(2, p, 3)
+    if channels_first:
+        x = x.transpose(1, 2).contiguous().transpose(1, 2)
+    ours = with_gradients(lambda x, v: softmax(x, x, v), (x, value))
+    expected = with_gradients(lambda x, v: softmax_formula(x, x, v), (x, value))
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_gradcheck_of_positions_to_themselves():
+    x, value = torch.randn(2, 7, 4, **F64), values(2, 7, 3)
+    x, value = x.requires_grad_(), value.requires_grad_()
+    assert gradcheck(lambda x, v: softmax(x, x, v), (x, value))
+
+
+def test_a_sharp_softmax_of_large_numbers_has_no_subnormals_and_no_nans():
+    x = 30 * torch.randn(1, 1200, 64)
+    value = torch.randn(1, 1200, 8)
+    out, d_x, d_value = with_gradients(
+        lambda x, v: ops.softmax_attention(x, x, v, 1.0), (x, value)
+    )
+    torch.testing.assert_close(out, value)  # each position sees itself alone
+    assert d_x.isfinite().all()
+    assert d_value.isfinite().all()
+
+
+@each
+@pytest.mark.parametrize("size", [dict(n=0), dict(p=0), dict(q=0)], ids=str)
+def test_empty_sizes_give_zeros_and_gradients(name, size):
+    function, _, make = OPERATIONS[name]
+    tensors = make(**size)
+    out, *gradients = with_gradients(function, tensors)
+    assert out.shape == (tensors[2].shape[0], tensors[0].shape[1], tensors[2].shape[2])
+    assert not out.any()
+    assert not any(g.any() for g in gradients)
+
+
+@each
+def test_strides_do_not_matter(name):
+    function, _, make = OPERATIONS[name]
+    tensors = make()
+    strided = [t.transpose(0, 1).contiguous().transpose(0, 1) for t in tensors]
+    for a, b in zip(
+        with_gradients(function, tensors),
+        with_gradients(function, strided),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
+
+
+@each
+def test_a_second_derivative_is_refused_and_not_wrong(name):
+    function, _, make = OPERATIONS[name]
+    if name == "dot_product":
+        return  # plain products: it has one
+    tensors = [t.requires_grad_() for t in make()]
+    (gradient,) = torch.autograd.grad(
+        function(*tensors).square().sum(), tensors[0], create_graph=True
+    )
+    with pytest.raises(RuntimeError):
+        gradient.sum().backward()
+
+
+def test_ties_at_the_rectifiers_corner_count_as_zero():
+    # a + b is exactly 0 for one pair: ReLU's derivative there is 0.
+    a, b = torch.tensor([[1.0, -2.0]], **F64), torch.tensor([[-1.0, 2.5, 2.0]], **F64)
+    value = torch.eye(3, **F64)[None]
+    ours = with_gradients(ops.concatenation_attention, (a, b, value))
+    expected = with_gradients(concatenation_formula, (a, b, value))
+    for x, y in zip(ours, expected, strict=True):
+        torch.testing.assert_close(x, y)
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_concatenation_over_67200_positions_keeps_five_digits(shift):
+    # All values of one sign: the sums grow with the number of positions.
+    count = 67_200
+    a, b = torch.randn(1, count) + shift, torch.randn(1, count)
+    value = torch.rand(1, count, 4)
+    sample = torch.randint(count, (200,))
+    exact = (a[0, sample, None].double() + b.double()).relu() @ value[0].double()
+    ours = ops.concatenation_attention(a, b, value)[0, sample]
+    error = (ours - exact / count).abs().max() / (exact / count).abs().max()
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("is_self", [False, True])
+def test_half_precision_is_as_near_as_its_weights_allow(dtype, is_self):
+    query, key, value = (torch.randn(2, 300, 16) for _ in range(3))
+    key = query if is_self else key
+    half = [t.to(dtype) for t in (query, key, value)]
+    if is_self:
+        half[1] = half[0]
+    exact = with_gradients(
+        lambda q, k, v: softmax_formula(q, k, v, 0.25), [t.double() for t in half]
+    )
+    ours = with_gradients(lambda q, k, v: ops.softmax_attention(q, k, v, 0.25), half)
+    naive = with_gradients(lambda q, k, v: softmax_formula(q, k, v, 0.25), half)
+    for a, b, e in zip(ours, naive, exact, strict=True):
+        assert (a - e).abs().max() <= 1.5 * (b - e).abs().max() + 1e-4

@@ -1,0 +1,83 @@
+"""Memory grows with the positions, and no map of weights is ever made.
+
+Counted in bytes that operators allocate, so that no timing and no other process plays
+a part.
+"""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from nlse_mm.plugins import NonLocal2d
+
+MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
+
+
+class Live(TorchDispatchMode):
+    """Follows the storages that operators return: the largest, and the peak of all."""
+
+    def __init__(self):
+        super().__init__()
+        self.live = {}
+        self.peak = self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = {self._key(t) for t in tree_leaves((args, kwargs)) if self._is(t)}
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if self._is(tensor) and self._key(tensor) not in given:
+                self._follow(tensor)
+        return result
+
+    @staticmethod
+    def _is(value):
+        return isinstance(value, torch.Tensor)
+
+    @staticmethod
+    def _key(tensor):
+        return tensor.untyped_storage()._cdata
+
+    def _follow(self, tensor):
+        import weakref
+
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.live:
+            return
+        self.live[key] = size
+        weakref.finalize(storage, self.live.pop, key, None)
+        self.largest = max(self.largest, size)
+        self.peak = max(self.peak, sum(self.live.values()))
+
+
+def measure(block, height, width, channels=32):
+    x = torch.rand(1, channels, height, width, requires_grad=True)
+    with Live() as live:
+        block(x).sum().backward()
+    return live
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("sub_sample", [False, True])
+def test_doubling_the_positions_at_most_doubles_the_memory(mode, sub_sample):
+    block = NonLocal2d(32, mode=mode, sub_sample=sub_sample, zeros_init=False)
+    small, large = measure(block, 80, 100), measure(block, 160, 100)
+    assert large.peak <= 2.2 * small.peak
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_operator_returns_a_map(mode):
+    count = 160 * 100
+    block = NonLocal2d(32, mode=mode, zeros_init=False)
+    live = measure(block, 160, 100)
+    assert live.largest < count * count * 4 / 8
+    assert live.peak < count * count * 4 / 8
+
+
+def test_the_measurement_sees_mmcvs_map():
+    from mmcv.cnn import NonLocal2d as Stock
+
+    count = 40 * 50
+    live = measure(Stock(32, zeros_init=False), 40, 50)
+    assert live.largest == count * count * 4

@@ -1,0 +1,202 @@
+"""SELayer: the paper's formula, the start that it was asked for, what it survives."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from mmengine.model import BaseModule
+from torch import nn
+
+from nlse_mm.plugins import SELayer
+
+ODD = (2, 32, 5, 9)
+
+
+def by_hand(layer, x):
+    """Equations 2 to 4: squeeze, two layers, scale; with numbers, not modules."""
+    w1, w2 = (conv.conv.weight[:, :, 0, 0] for conv in (layer.conv1, layer.conv2))
+    b1, b2 = (
+        0 if conv.conv.bias is None else conv.conv.bias
+        for conv in (layer.conv1, layer.conv2)
+    )
+    out = torch.empty_like(x)
+    for n in range(len(x)):
+        squeezed = torch.stack([channel.mean() for channel in x[n]])
+        gate = 1 / (1 + torch.exp(-(w2 @ (w1 @ squeezed + b1).clamp(min=0) + b2)))
+        for c in range(x.shape[1]):
+            out[n, c] = x[n, c] * gate[c] * (2 if layer.zero_init else 1)
+    return out
+
+
+def trained(**kwargs):
+    layer = SELayer(32, **{"reduction": 4, **kwargs}).double()
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    return layer
+
+
+@pytest.mark.parametrize("zero_init", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("size", [ODD, (1, 32, 1, 1), (3, 32, 4, 2)], ids=str)
+def test_it_is_the_papers_formula(size, bias, zero_init):
+    layer = trained(bias=bias, zero_init=zero_init)
+    x = torch.randn(size, dtype=torch.float64)
+    torch.testing.assert_close(layer(x), by_hand(layer, x), rtol=1e-12, atol=1e-12)
+
+
+def test_an_empty_batch_goes_through():
+    assert SELayer(32)(torch.rand(0, 32, 4, 4)).shape == (0, 32, 4, 4)
+
+
+def test_the_excitation_is_what_scales():
+    layer, x = trained(), torch.randn(ODD, dtype=torch.float64)
+    gate = layer.excitation(x)
+    assert gate.shape == ODD[:2]
+    torch.testing.assert_close(layer(x), x * gate[:, :, None, None])
+
+
+def test_excite_add_relu_is_the_end_of_a_block():
+    layer, x = trained(), torch.randn(ODD, dtype=torch.float64)
+    identity = torch.randn_like(x)
+    expected = (layer(x) + identity).relu()
+    torch.testing.assert_close(layer.excite_add_relu(x.clone(), identity), expected)
+
+
+def test_zero_init_is_the_identity_bit_for_bit():
+    x = torch.randn(ODD)
+    layer = SELayer(32, zero_init=True)
+    assert torch.equal(layer(x), x)
+    assert torch.equal(layer.excitation(x), torch.ones(2, 32))
+
+
+def test_zero_init_learns():
+    layer, x = SELayer(32, zero_init=True), torch.randn(ODD)
+    layer(x).square().sum().backward()
+    assert layer.conv2.conv.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("zero_init", [False, True])
+def test_what_the_user_asked_of_the_init_survives_what_holds_it(zero_init):
+    holder = BaseModule([dict(type="Normal", layer="Conv2d", std=9.0, bias=9.0)])
+    holder.layer = SELayer(256, zero_init=zero_init)
+    holder.init_weights()
+    w1, w2 = holder.layer.conv1.conv.weight, holder.layer.conv2.conv.weight
+    # He et al., fan out: sqrt(2 / 16) and sqrt(2 / 256)
+    assert w1.std().item() == pytest.approx((2 / 16) ** 0.5, rel=0.1)
+    if zero_init:
+        assert w2.abs().max() == 0
+    else:
+        assert w2.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.1)
+    assert holder.layer.conv1.conv.bias.abs().max() == 0
+    assert holder.layer.conv2.conv.bias.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("channels", "reduction", "divisor", "inside"),
+    [
+        (256, 16, 8, 16),
+        (64, 16, 8, 8),  # at least the divisor
+        (64, 16, 1, 4),  # the paper's C // r
+        (200, 16, 8, 16),  # 12 is rounded to 16
+        (160, 16, 8, 16),  # 10 would become 8, which is less than 0.9 of it
+        (32, 32, 1, 1),
+    ],
+)
+def test_the_width_inside(channels, reduction, divisor, inside):
+    layer = SELayer(channels, reduction=reduction, divisor=divisor)
+    assert layer.conv1.conv.weight.shape == (inside, channels, 1, 1)
+    assert layer.conv2.conv.weight.shape == (channels, inside, 1, 1)
+
+
+def test_its_parameters_have_mmpretrains_names():
+    names = {"conv1.conv.weight", "conv2.conv.weight"}
+    assert SELayer(32, bias=False).state_dict().keys() == names
+    biases = {"conv1.conv.bias", "conv2.conv.bias"}
+    assert SELayer(32).state_dict().keys() == names | biases
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (dict(reduction=64), "reduction=64 is not between 1 and in_channels=32"),
+        (dict(reduction=0), "reduction=0 is not between 1 and in_channels=32"),
+        (dict(divisor=0), "divisor=0 is not an integer of at least 1"),
+    ],
+)
+def test_a_wrong_argument_ends_in_a_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SELayer(32, **wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_is_right_where_a_half_precision_sum_overflows(dtype):
+    layer = SELayer(32)
+    x = torch.full((1, 32, 64, 64), 6e4 if dtype == torch.float16 else 1e30)
+    with torch.autocast("cpu", dtype):
+        out = layer(x.to(dtype))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), layer(x), rtol=0.01, atol=0)
+
+
+class End(nn.Module):
+    """The two ways in which a block runs an SE layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = SELayer(32)
+
+    def forward(self, x):
+        return self.layer(x) + self.layer.excite_add_relu(1.0 * x, x)
+
+
+@pytest.mark.parametrize(
+    "survive", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_it_survives(survive):
+    end, x = End(), torch.randn(ODD)
+    assert torch.equal(survive(end)(x), end(x))
+
+
+def test_it_compiles_without_a_break_and_trains_alike():
+    end, x = End(), torch.randn(ODD, requires_grad=True)
+    compiled = torch.compile(end, fullgraph=True, backend="aot_eager")
+    expected, out = end(x), compiled(x)
+    torch.testing.assert_close(out, expected)
+    (ours,) = torch.autograd.grad(out.square().sum(), x)
+    (eager,) = torch.autograd.grad(expected.square().sum(), x)
+    torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-5)
+
+
+def test_it_exports_with_any_batch_height_and_width():
+    end, dim = End().eval(), torch.export.Dim
+    shapes = ({0: dim("n", min=1), 2: dim("h", min=2), 3: dim("w", min=2)},)
+    program = torch.export.export(end, (torch.randn(ODD),), dynamic_shapes=shapes)
+    x = torch.randn(3, 32, 7, 4)
+    torch.testing.assert_close(program.module()(x), end(x))
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["traced", "exported"])
+def test_onnx_gives_the_same(dynamo):
+    pytest.importorskip("onnxscript" if dynamo else "onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    end, file = End().eval(), io.BytesIO()
+    names = dict(input_names=["x"], output_names=["y"])
+    if dynamo:
+        dim = torch.export.Dim
+        shapes = ({0: dim("n", min=1), 2: dim("h", min=2), 3: dim("w", min=2)},)
+        torch.onnx.export(
+            end, (torch.randn(ODD),), file, dynamo=True, dynamic_shapes=shapes, **names
+        )
+    else:
+        axes = dict(x={0: "n", 2: "h", 3: "w"})
+        torch.onnx.export(
+            end, (torch.randn(ODD),), file, dynamo=False, dynamic_axes=axes, **names
+        )
+    session = runtime.InferenceSession(
+        file.getvalue(), providers=["CPUExecutionProvider"]
+    )
+    x = torch.randn(3, 32, 7, 4)
+    (y,) = session.run(None, {"x": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(y), end(x), rtol=1e-4, atol=1e-5)

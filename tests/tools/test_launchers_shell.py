@@ -1,0 +1,94 @@
+"""The shell scripts: what they refuse, and what they hand on to torchrun and srun."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+# Says that there are two GPUs, or what it was called with.
+PYTHON = """#!/usr/bin/env bash
+if [[ $1 == -c ]]; then echo 2; else printf '%s\\n' "$@"; fi
+"""
+
+
+@pytest.fixture
+def call(tmp_path):
+    for name in ("python", "srun"):
+        stand_in = tmp_path / name
+        stand_in.write_text(PYTHON)
+        stand_in.chmod(0o755)
+
+    def run(script, *arguments, **variables):
+        keep = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in {"NNODES", "NODE_RANK", "MASTER_ADDR", "PORT", "GPUS"}
+        }
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        return subprocess.run(
+            [TOOLS / script, *arguments],
+            env=keep | dict(PATH=path, VIRTUAL_ENV=str(tmp_path)) | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"]
+)
+def test_without_arguments_the_usage_in_one_line(call, script):
+    done = call(script)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("usage: ")
+
+
+def test_more_gpus_than_there_are_is_refused(call):
+    done = call("dist_train.sh", "config.py", "3")
+    assert done.returncode == 2
+    assert done.stderr == "error: 3 GPUs were asked for, and 2 are here\n"
+
+
+@pytest.mark.parametrize("number", ["0", "two", "--amp"])
+def test_a_number_of_gpus_that_is_none_is_refused(call, number):
+    done = call("dist_train.sh", "config.py", number)
+    assert done.returncode == 2
+    assert f"is '{number}', not 1, 2, 3" in done.stderr
+
+
+def test_one_machine_meets_at_a_free_port(call):
+    done = call("dist_train.sh", "config.py", "2", "--cfg-options", 'a="x y"')
+    words = done.stdout.splitlines()
+    assert {"--standalone", "--nnodes=1", "--nproc-per-node=2"} <= set(words)
+    script = words.index(str(TOOLS / "train.py"))
+    options = ["config.py", "--launcher", "pytorch", "--cfg-options", 'a="x y"']
+    assert words[script + 1 :] == options
+
+
+def test_several_machines_meet_where_the_variables_say(call):
+    where = dict(NNODES="2", NODE_RANK="1", MASTER_ADDR="10.0.0.1", PORT="29501")
+    done = call("dist_test.sh", "config.py", "x.pth", "2", "--tta", **where)
+    words = done.stdout.splitlines()
+    meeting = {"--node-rank=1", "--master-addr=10.0.0.1", "--master-port=29501"}
+    assert {"--nnodes=2", *meeting} <= set(words)
+    script = words.index(str(TOOLS / "test.py"))
+    options = ["config.py", "x.pth", "--launcher", "pytorch", "--tta"]
+    assert words[script + 1 :] == options
+
+
+def test_slurm_gets_what_mmdetections_script_gives_it(call):
+    variables = dict(GPUS="16", GPUS_PER_NODE="4", SRUN_ARGS="--mem 8G")
+    work = ("config.py", "work", "--resume")
+    done = call("slurm_train.sh", "part", "job", *work, **variables)
+    words = done.stdout.splitlines()
+    assert {"--partition=part", "--job-name=job", "--gres=gpu:4"} <= set(words)
+    assert {"--ntasks=16", "--ntasks-per-node=4", "--mem", "8G"} <= set(words)
+    script = words.index(str(TOOLS / "train.py"))
+    options = ["config.py", "--work-dir", "work", "--launcher", "slurm", "--resume"]
+    assert words[script + 1 :] == options

@@ -1,0 +1,1 @@
+"""Small scenes of overlapping shapes, and their annotations as COCO writes them."""

@@ -1,0 +1,103 @@
+#!/usr/bin/env python
+"""Train a config of MMDetection, MMSegmentation or ours; with a GPU or without.
+
+tools/train.py configs/mask_rcnn_r50_nl.py
+tools/train.py configs/mask_rcnn_r50_nl.py --resume
+tools/dist_train.sh configs/mask_rcnn_r50_nl.py 8
+"""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+
+from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
+from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.exact_resume import make_reproducible, set_resume
+from nlse_mm.engine.parent import die_with_torchrun
+from nlse_mm.engine.process_group import start_process_group
+from nlse_mm.engine.user_error import UserError, in_one_sentence
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = parser_with_common_arguments("Train a model.")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint; without a path (or with auto), from the "
+        "newest complete one in the work folder",
+    )
+    parser.add_argument(
+        "--amp", action="store_true", help="train in mixed precision (needs a GPU)"
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by total batch size / "
+        "auto_scale_lr.base_batch_size",
+    )
+    return parser.parse_args()
+
+
+def set_amp(cfg: Config, amp: bool) -> None:
+    wrapper = cfg.optim_wrapper
+    if amp and wrapper.get("type", "OptimWrapper") == "OptimWrapper":
+        wrapper.type = "AmpOptimWrapper"
+        wrapper.loss_scale = "dynamic"
+    is_amp = wrapper.get("type") == "AmpOptimWrapper"
+    if amp and not is_amp:
+        raise UserError(
+            f"--amp works with optim_wrapper.type='OptimWrapper', not {wrapper.type!r}"
+        )
+    if is_amp and get_device() == "cpu":
+        what = "--amp" if amp else "optim_wrapper.type='AmpOptimWrapper'"
+        raise UserError(f"{what} needs a GPU, and PyTorch sees none here")
+
+
+def set_lr_scaling(cfg: Config) -> None:
+    scaling = cfg.get("auto_scale_lr") or {}
+    if "base_batch_size" not in scaling:
+        raise UserError(
+            "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the "
+            "total batch size that its learning rate is for"
+        )
+    cfg.auto_scale_lr = dict(scaling, enable=True)
+
+
+def set_checkpoint_hook(cfg: Config) -> None:
+    """Ours writes a checkpoint whole; a user's own hook stays."""
+    hooks = cfg.get("default_hooks") or {}
+    saver = dict(hooks.get("checkpoint") or dict(type="CheckpointHook", interval=1))
+    if saver.get("type") == "CheckpointHook":
+        saver["type"] = "nlse_mm.CheckpointHook"
+    cfg.default_hooks = dict(hooks, checkpoint=saver)
+
+
+@in_one_sentence
+def main() -> None:
+    args = parse_arguments()
+    if args.launcher == "pytorch":
+        die_with_torchrun()
+    cfg = load_config(args)
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
+        if cfg.get(key) is None:
+            raise UserError(f"{args.config} has no {key}, which a training needs")
+    set_amp(cfg, args.amp)
+    if args.auto_scale_lr:
+        set_lr_scaling(cfg)
+    check_data_files(cfg, "train", "val")
+    start_process_group(cfg)
+    set_resume(cfg, args.resume)
+    make_reproducible(cfg)
+    set_checkpoint_hook(cfg)
+    add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
+    if cfg.get("load_from"):
+        add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=cfg.load_from)
+    RUNNERS.build(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
