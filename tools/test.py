@@ -127,7 +127,7 @@ def main() -> None:
     cfg.load_from, cfg.resume = args.checkpoint, False
     loader = cfg.test_dataloader
     loader.setdefault("worker_init_fn", dict(type="nlse_mm.seed_worker"))
-    add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=args.checkpoint)
+    add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=args.checkpoint, testing=True)
     RUNNERS.build(cfg).test()
 
 

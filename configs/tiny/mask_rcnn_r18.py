@@ -31,7 +31,7 @@ model = dict(
         bbox_head=dict(
             in_channels=64, fc_out_channels=256, num_classes=6,
             reg_class_agnostic=True),
-        mask_roi_extractor=dict(out_channels=64, finest_scale=28),
+        mask_roi_extractor=dict(out_channels=64),
         mask_head=dict(
             num_convs=2, in_channels=64, conv_out_channels=32, num_classes=6,
             class_agnostic=True)),

@@ -16,7 +16,13 @@ from .local_loader import CheckpointError
 _SHARE = 0.9
 
 
-def check_coverage(model: nn.Module, state_dict: Mapping[str, Any], path: str) -> None:
+def check_coverage(
+    model: nn.Module,
+    state_dict: Mapping[str, Any],
+    path: str,
+    *,
+    testing: bool = False,
+) -> None:
     """Log how many keys of ``model`` the checkpoint fills; refuse another model's.
 
     A key matches if both have it in the same shape. Keys of plugins that the checkpoint
@@ -32,6 +38,8 @@ def check_coverage(model: nn.Module, state_dict: Mapping[str, Any], path: str) -
         model: The built model, wrapped for distributed training or not.
         state_dict: The weights, or the checkpoint that holds them.
         path: The checkpoint's name, for the messages.
+        testing: Refuse keys in another shape too, such as a head's for another number
+            of classes: nothing would train what they leave at random.
 
     Raises:
         CheckpointError: If it is another model's.
@@ -54,6 +62,13 @@ def check_coverage(model: nn.Module, state_dict: Mapping[str, Any], path: str) -
             f"{len(fitting)} of its own {len(given)}{nothing_of} (weights of a "
             "backbone alone belong in model.backbone.init_cfg)"
         )
+    reshaped = sorted(trunk.keys() & given.keys() - set(fitting))
+    if testing and reshaped:
+        key = reshaped[0]
+        raise CheckpointError(
+            f"{path} is of a model with another number of classes or channels: its "
+            f"{key} is {tuple(given[key])}, the model's is {tuple(own[key])}"
+        )
     print_log(f"{path}: {count} match", logger="current")
     if plugins:
         keys = Counter(
@@ -63,7 +78,7 @@ def check_coverage(model: nn.Module, state_dict: Mapping[str, Any], path: str) -
         listed = _listing(f"{name[:-1]} ({n} keys)" for name, n in keys.items())
         print_log(f"{path} knows nothing of these plugins: {listed}", logger="current")
     _warn(path, "has no", trunk.keys() - given.keys())
-    _warn(path, "has in another shape", trunk.keys() & given.keys() - set(fitting))
+    _warn(path, "has in another shape", reshaped)
     _warn(path, "has, which the model lacks:", given.keys() - own.keys())
 
 

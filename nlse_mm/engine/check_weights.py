@@ -16,16 +16,18 @@ class CheckWeightsHook(Hook):
 
     Args:
         path: The checkpoint's name, for the messages.
+        testing: Whether weights in another shape are refused too.
     """
 
     priority = "VERY_HIGH"  # before EMAHook swaps keys
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, testing: bool = False) -> None:
         self.path = path
+        self.testing = testing
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Raise ``CheckpointError`` with the number of matching keys."""
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        check_coverage(model, checkpoint, self.path)
+        check_coverage(model, checkpoint, self.path, testing=self.testing)

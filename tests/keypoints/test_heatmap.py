@@ -36,9 +36,9 @@ def decode_one_by_one(maps, rois):
     return out
 
 
-def regions(R):
+def regions(R, least=1):
     start = 300 * torch.rand(R, 2, dtype=torch.float64)
-    size = 1 + 300 * torch.rand(R, 2, dtype=torch.float64) ** 2
+    size = least + 300 * torch.rand(R, 2, dtype=torch.float64) ** 2
     return torch.cat((start, start + size), 1)
 
 
@@ -97,13 +97,17 @@ def test_back_and_forth_is_within_half_a_cell():
     assert valid.all()
     maps = 20 * F.one_hot(cells, S * S).float().unflatten(-1, (S, S))
     found = heatmaps_to_keypoints(maps, rois)[..., :2]
-    assert ((found - joints[..., :2]).abs() <= 0.5001 * size / S + 1e-4).all()
+    error = (found - joints[..., :2]).abs() / size * S  # in cells
+    row, column = cells // S, cells % S
+    inner = (row % (S - 1) > 0) & (column % (S - 1) > 0)
+    assert (error[inner] <= 0.501).all()
+    # The surface overshoots towards the border, in Detectron's decoding too.
+    assert (error <= 1.001).all()
 
 
 def test_decoding_equals_detectrons_loop():
-    rois, maps = regions(60).float(), bumps(60)
-    rois[0] = torch.tensor([7.0, 9.0, 8.0, 10.0])  # one pixel
-    rois[1] = torch.tensor([7.0, 9.0, 7.0, 9.5])  # less
+    # In regions of fewer pixels Detectron's grid is too coarse to meet the peak.
+    rois, maps = regions(60, least=40).float(), bumps(60)
     expected = decode_one_by_one(maps, rois)
     found = heatmaps_to_keypoints(maps, rois).double()
     near = ((found - expected)[..., :2].abs() <= 1).all(-1)
@@ -117,3 +121,11 @@ def test_no_region_gives_no_joint():
     assert found.shape == (0, 17, 4)
     cells, _ = keypoints_to_heatmap(torch.zeros(0, 17, 3), torch.zeros(0, 4), S)
     assert cells.shape == (0, 17)
+
+
+def test_regions_of_a_pixel_or_less_give_joints_within_a_pixel():
+    rois = torch.tensor([[7.0, 9.0, 8.0, 10.0], [7.0, 9.0, 7.0, 9.5]])
+    found = heatmaps_to_keypoints(bumps(2), rois)
+    assert found.isfinite().all()
+    assert ((found[..., :2] - rois[:, None, :2]) >= 0).all()
+    assert ((found[..., :2] - rois[:, None, :2]) <= 1).all()

@@ -177,7 +177,7 @@ def peer_limits(case: Case, args: argparse.Namespace) -> tuple[str, bool, bool]:
     if gib > args.room:
         return f"needs about {gib:,.0f} GiB", False, False
     if not trains:
-        return "backward: its gradient is overwritten in place", False, True
+        return "backward: it divides the ReLU's output in place", False, True
     return "", True, True
 
 

@@ -4,7 +4,7 @@
     tools/analysis/benchmark_keypoints.py
     tools/analysis/benchmark_keypoints.py --rois 300 --device cuda
 
-Regions are as COCO's people: 20 to 400 pixels wide and 1.2 to 2.8 times as high. Maps
+Regions are as COCO's people: 32 to 400 pixels wide and 1.2 to 2.8 times as high. Maps
 are a bump for each joint in noise, or noise alone.
 """
 
@@ -42,7 +42,7 @@ def decode_one_by_one(maps: Tensor, rois: Tensor) -> Tensor:
 
 def random_regions(rois: int, noise_only: bool) -> tuple[Tensor, Tensor]:
     """Maps (R, 17, 56, 56) and regions (R, 4)."""
-    width = 20 * 20 ** torch.rand(rois)
+    width = 32 * 12.5 ** torch.rand(rois)
     height = width * (1.2 + 1.6 * torch.rand(rois))
     start = 300 * torch.rand(rois, 2)
     regions = torch.cat((start, start + torch.stack((width, height), 1)), 1)
