@@ -43,7 +43,7 @@ setup(
     package_data={"": ["*.py", "*.sh"]},
     # No mm* package is a hard requirement: the forks that keep the import names have
     # other distribution names, and pip would overwrite them.
-    install_requires=["torch>=2.1"],
+    install_requires=["torch>=2.4"],
     extras_require={
         **TOOLBOXES,
         "tests": ["pytest", "ruff", "onnx", "onnxscript", "onnxruntime"],

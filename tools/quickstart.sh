@@ -29,7 +29,10 @@ python tools/data/make_tiny_coco.py "$data" ||
     die "There is no data to train on: the line above says why."
 
 say "training $config"
-python tools/train.py "$config" --work-dir "$work" --resume ||
+# On a CPU, two processes with a thread each are nearly twice as fast as one with two.
+processes=$(( $(nproc) > 1 ? 2 : 1 ))
+command -v nvidia-smi > /dev/null && processes=1
+tools/dist_train.sh "$config" "$processes" --work-dir "$work" --resume ||
     die "The training stopped; run tools/quickstart.sh again to go on from its last checkpoint."
 trained=$SECONDS
 

@@ -26,5 +26,7 @@ model = dict(
         in_channels=128,
         in_index=2,
         channels=64,
-        num_classes=7),
+        num_classes=7,
+        # Most pixels are background.
+        loss_decode=dict(class_weight=[0.4, 1, 1, 1, 1, 1, 1])),
     auxiliary_head=None)

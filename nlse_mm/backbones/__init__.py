@@ -3,6 +3,7 @@
 from .resnet import ResNet, ResNetV1c, ResNetV1d, ResNeXt
 from .se_resnet import SEResNet, SEResNeXt
 from .senet import SENet
+from .with_plugins import WithPlugins
 
 __all__ = [
     "ResNeXt",
@@ -12,4 +13,5 @@ __all__ = [
     "SENet",
     "SEResNeXt",
     "SEResNet",
+    "WithPlugins",
 ]

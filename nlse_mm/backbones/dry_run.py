@@ -107,7 +107,7 @@ def _to_device_of(model: nn.Module, args: Any) -> Any:
 def _no_trace(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     wanted = {p: p.requires_grad for p in model.parameters()}
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         for module in modes:
             module.training = False
         try:

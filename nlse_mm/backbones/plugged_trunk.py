@@ -1,6 +1,7 @@
 """Place plugin lines in a built ResNet, and keep its plugins trainable."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mmcv.cnn import build_plugin_layer
@@ -32,18 +33,15 @@ class PluggedTrunk:
 
     def train(self, mode: bool = True) -> nn.Module:
         """As the backbone's own; plugins train in frozen stages too."""
-        super().train(mode)
+        with _trainable_as_before(self.plugin_modules()):
+            super().train(mode)
         for plugin in self.plugin_modules():
             plugin.train(mode)
         return self
 
     def _freeze_stages(self) -> None:
-        wanted = [
-            (p, p.requires_grad) for m in self.plugin_modules() for p in m.parameters()
-        ]
-        super()._freeze_stages()
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad = requires_grad
+        with _trainable_as_before(self.plugin_modules()):
+            super()._freeze_stages()
 
     def init_weights(self) -> None:
         """As the backbone's own; then the plugins', unless weights were loaded."""
@@ -128,6 +126,14 @@ def _is_registered(name: object) -> bool:
             return registry.get(name) is not None
         except RuntimeError:
             return False
+
+
+@contextmanager
+def _trainable_as_before(modules: Sequence[nn.Module]) -> Iterator[None]:
+    wanted = [(p, p.requires_grad) for m in modules for p in m.parameters()]
+    yield
+    for parameter, requires_grad in wanted:
+        parameter.requires_grad = requires_grad
 
 
 def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:

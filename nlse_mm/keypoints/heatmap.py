@@ -9,13 +9,11 @@ Coordinates are continuous: the picture's left edge is 0, the centre of its firs
 quarter of a cell: the best place of the bicubic surface is finer than that.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CANDIDATES = 2
+CANDIDATES = 3
 _CUBIC = -0.75  # PyTorch's coefficient of bicubic interpolation
 
 
@@ -51,15 +49,16 @@ def keypoints_to_heatmap(
 
 
 def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
-    """The most probable place of each joint, finer than a pixel.
+    """The most probable place of each joint, to a pixel.
 
     Detectron resizes every map, bicubically, to its region's size in pixels and takes
     the centre of the best pixel, one region after another. Here all regions are done
-    at once: the same bicubic surface is evaluated within one cell of the map's best
-    peaks only, where its maximum is, at steps that are a pixel of the largest region or
-    less and meet the cells' centres. So a joint put into a map comes back within half a
-    cell (in a map's outermost cells, where the surface overshoots outwards, a cell); Detectron's pixels are up to half a pixel further off, and in a region of
-    fewer pixels than cells they may miss the peak.
+    at once: the same surface is evaluated at the same pixels, but only within one cell
+    of the map's best peaks, where its maximum is. In a region of fewer than S / 2
+    pixels the cells' centres are looked at, since its pixels may miss the peak.
+
+    A joint put into a map comes back within half a cell and half a pixel; from the
+    outermost cells within a cell, because the surface overshoots towards the border.
 
     Args:
         maps: (R, K, S, S) logits.
@@ -74,30 +73,51 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
         return maps.new_zeros((0, K, 4), dtype=torch.float32)
     maps, rois = maps.detach().float(), rois.detach().float()
     extent = (rois[:, 2:] - rois[:, :2]).clamp(min=1)  # (R, 2)
-    steps = 2 * math.ceil((float(extent.max()) / S - 1) / 2) + 1  # odd, per cell
-    offset = torch.arange(-steps, steps + 1, device=maps.device) / steps  # (M,)
-    around = torch.arange(-2, 3, device=maps.device)
-    weights = _cubic((offset[:, None] - around).abs())  # (M, 5)
-
+    pixels = extent.ceil()
+    pixels = torch.where(2 * pixels < S, S, pixels)
     column, row = _best_cells(maps)  # (R, K, C)
+    x, weights_x = _window(column, pixels[:, 0], S)
+    y, weights_y = _window(row, pixels[:, 1], S)
+
+    around = torch.arange(5, device=maps.device)
     padded = F.pad(maps, (2, 2, 2, 2), mode="replicate").flatten(2)
     corner = (row * (S + 4) + column)[..., None, None]  # of the 5 x 5 cells around
-    index = corner + (around + 2)[:, None] * (S + 4) + around + 2
+    index = corner + around[:, None] * (S + 4) + around
     patch = padded.gather(-1, index.flatten(2)).view(index.shape)  # (R, K, C, 5, 5)
-    surface = weights @ patch @ weights.T  # (R, K, C, M, M)
+    surface = weights_y @ patch @ weights_x.transpose(-1, -2)  # (R, K, C, M, M)
 
-    x, y = (cell[..., None] + 0.5 + offset for cell in (column, row))  # (R, K, C, M)
-    beyond = [((u < 0) | (u > S)) for u in (x, y)]
-    surface.masked_fill_(beyond[1][..., None] | beyond[0][..., None, :], -torch.inf)
     logit, best = surface.flatten(2).max(-1)  # (R, K)
-    M = len(offset)
-    candidate = best // (M * M) * M
-    place = torch.stack(
-        (_take(x, candidate + best % M), _take(y, candidate + best // M % M)), -1
-    )
-    place = rois[:, None, :2] + place * (extent / S)[:, None]
+    M_y, M_x = surface.shape[-2:]
+    candidate = best // (M_y * M_x)
+    best_y = _take(y, candidate * M_y + best // M_x % M_y)
+    best_x = _take(x, candidate * M_x + best % M_x)
+    place = torch.stack((best_x, best_y), dim=-1) + 0.5  # (R, K, 2)
+    # Where an extent isn't whole, the surface's pixels are a little under one.
+    place = rois[:, None, :2] + place * (extent / pixels)[:, None]
     score = (logit - maps.flatten(2).logsumexp(-1)).exp()
     return torch.cat((place, logit[..., None], score[..., None]), dim=-1)
+
+
+def _window(cell: Tensor, pixels: Tensor, S: int) -> tuple[Tensor, Tensor]:
+    """Pixels along one axis within a cell's width of the centre of a cell.
+
+    Args:
+        cell: (R, K, C) cells.
+        pixels: (R,) the regions' pixels along the axis, S / 2 or more.
+
+    Returns:
+        Indices of the pixels (R, K, C, M), and the weights (R, K, C, M, 5) with which
+        bicubic interpolation at those pixels sums the five cells around.
+    """
+    per_cell = (pixels / S)[:, None, None]  # (R, 1, 1)
+    first = ((cell - 0.5) * per_cell - 0.5).ceil()
+    last = ((cell + 1.5) * per_cell - 0.5).floor().minimum(pixels[:, None, None] - 1)
+    M = int((2 * per_cell.max()).floor()) + 1
+    index = first.clamp(min=0)[..., None] + torch.arange(M, device=cell.device)
+    index = index.minimum(last[..., None])  # repeats the last pixel, which is harmless
+    offset = (index + 0.5) / per_cell[..., None] - (cell[..., None] + 0.5)
+    around = torch.arange(-2, 3, device=cell.device)
+    return index, _cubic((offset[..., None] - around).abs())
 
 
 def _best_cells(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,10 @@ def softmax_attention(
         return ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1) @ value
     if query.is_cuda and dtype != torch.float64 and min(query.shape + key.shape) > 0:
         return _fused(query, key, value, scale)
+    if dtype == torch.float16:
+        # The products may be too large for 16 bits; the fused kernels keep them in 32.
+        wide = (t.float() for t in (query, key, value))
+        return attend(*wide, scale).to(dtype)
     return attend(query, key, value, scale)
 
 

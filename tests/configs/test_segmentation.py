@@ -117,7 +117,7 @@ def test_the_panoptic_metric_says_where_panopticapi_is():
         pytest.skip("panopticapi is installed")
     from mmdet.registry import METRICS
 
-    with pytest.raises(RuntimeError, match="git.*cocodataset/panopticapi"):
+    with pytest.raises(RuntimeError, match=r"git.*cocodataset/panopticapi"):
         METRICS.build(load("panoptic_fpn_r50_nl").val_evaluator)
 
 
