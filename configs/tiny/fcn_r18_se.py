@@ -26,7 +26,5 @@ model = dict(
         in_channels=128,
         in_index=2,
         channels=64,
-        num_classes=7,
-        # Most pixels are background.
-        loss_decode=dict(class_weight=[0.4, 1, 1, 1, 1, 1, 1])),
+        num_classes=7),
     auxiliary_head=None)

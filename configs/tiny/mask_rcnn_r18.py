@@ -33,7 +33,7 @@ model = dict(
             reg_class_agnostic=True),
         mask_roi_extractor=dict(out_channels=64),
         mask_head=dict(
-            num_convs=2, in_channels=64, conv_out_channels=32, num_classes=6,
+            num_convs=2, in_channels=64, conv_out_channels=64, num_classes=6,
             class_agnostic=True)),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),

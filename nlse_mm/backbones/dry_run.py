@@ -51,8 +51,7 @@ class DryRun:
         raise ValueError(
             f"{type(model).__name__} did not run on images or maps of "
             f"{sizes[0]} to {sizes[-1]} pixels, so a plugin's channels can't be found "
-            f"by a trial ({type(first).__name__}: {first}); write in_channels in its "
-            "cfg"
+            f"by a trial ({type(first).__name__}: {first})"
         ) from first
 
     def why_not_nchw(self, out: Any) -> str | None:

@@ -111,11 +111,10 @@ class Place:
             return f"output={self.output}"
         return f"after={self.after!r}"
 
-    @property
-    def suffix(self) -> str:
+    def suffix(self, number_of_outputs: int) -> str:
         """What the plugin's name ends in."""
         if self.after is None:
-            return f"_output{self.output}"
+            return f"_output{self.output % number_of_outputs}"
         return f"_after_{self.after.replace('.', '_')}"
 
     def check(self, model: nn.Module) -> None:
@@ -164,7 +163,7 @@ def _place(model: nn.Module, lines: list[Place], kwargs: dict[str, Any]) -> None
     model.output_plugins, model.after_plugins = {}, []
     model.number_of_outputs = len(maps)
     for line, name, plugin, channels in placed:
-        name = _unique(model, name + line.suffix)
+        name = _unique(model, name + line.suffix(len(maps)))
         model.add_module(name, plugin)
         if line.after is None:
             index = line.output % len(maps)

@@ -53,8 +53,8 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
 
     Detectron resizes every map, bicubically, to its region's size in pixels and takes
     the centre of the best pixel, one region after another. Here all regions are done
-    at once: the same surface is evaluated at the same pixels, but only within one cell
-    of the map's best peaks, where its maximum is. In a region of fewer than S / 2
+    at once: the same surface is evaluated at the same pixels, but only within a cell
+    and a half of the map's best peaks, where its maximum is. In a region of fewer than S / 2
     pixels the cells' centres are looked at, since its pixels may miss the peak.
 
     A joint put into a map comes back within half a cell and half a pixel; from the
@@ -79,11 +79,11 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
     x, weights_x = _window(column, pixels[:, 0], S)
     y, weights_y = _window(row, pixels[:, 1], S)
 
-    around = torch.arange(5, device=maps.device)
-    padded = F.pad(maps, (2, 2, 2, 2), mode="replicate").flatten(2)
-    corner = (row * (S + 4) + column)[..., None, None]  # of the 5 x 5 cells around
-    index = corner + around[:, None] * (S + 4) + around
-    patch = padded.gather(-1, index.flatten(2)).view(index.shape)  # (R, K, C, 5, 5)
+    around = torch.arange(7, device=maps.device)
+    padded = F.pad(maps, (3, 3, 3, 3), mode="replicate").flatten(2)
+    corner = (row * (S + 6) + column)[..., None, None]  # of the 7 x 7 cells around
+    index = corner + around[:, None] * (S + 6) + around
+    patch = padded.gather(-1, index.flatten(2)).view(index.shape)  # (R, K, C, 7, 7)
     surface = weights_y @ patch @ weights_x.transpose(-1, -2)  # (R, K, C, M, M)
 
     logit, best = surface.flatten(2).max(-1)  # (R, K)
@@ -99,24 +99,24 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
 
 
 def _window(cell: Tensor, pixels: Tensor, S: int) -> tuple[Tensor, Tensor]:
-    """Pixels along one axis within a cell's width of the centre of a cell.
+    """Pixels along one axis within a cell and a half of the centre of a cell.
 
     Args:
         cell: (R, K, C) cells.
         pixels: (R,) the regions' pixels along the axis, S / 2 or more.
 
     Returns:
-        Indices of the pixels (R, K, C, M), and the weights (R, K, C, M, 5) with which
-        bicubic interpolation at those pixels sums the five cells around.
+        Indices of the pixels (R, K, C, M), and the weights (R, K, C, M, 7) with which
+        bicubic interpolation at those pixels sums the seven cells around.
     """
     per_cell = (pixels / S)[:, None, None]  # (R, 1, 1)
-    first = ((cell - 0.5) * per_cell - 0.5).ceil()
-    last = ((cell + 1.5) * per_cell - 0.5).floor().minimum(pixels[:, None, None] - 1)
-    M = int((2 * per_cell.max()).floor()) + 1
+    first = ((cell - 1) * per_cell - 0.5).ceil()
+    last = ((cell + 2) * per_cell - 0.5).floor().minimum(pixels[:, None, None] - 1)
+    M = int((3 * per_cell.max()).floor()) + 1
     index = first.clamp(min=0)[..., None] + torch.arange(M, device=cell.device)
     index = index.minimum(last[..., None])  # repeats the last pixel, which is harmless
     offset = (index + 0.5) / per_cell[..., None] - (cell[..., None] + 0.5)
-    around = torch.arange(-2, 3, device=cell.device)
+    around = torch.arange(-3, 4, device=cell.device)
     return index, _cubic((offset[..., None] - around).abs())
 
 

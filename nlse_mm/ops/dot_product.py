@@ -4,6 +4,7 @@ Letters: N images, P positions that ask, Q positions looked at, D channels of qu
 and keys, E channels of values.
 """
 
+import torch
 from torch import Tensor
 
 from .precision import common_dtype
@@ -19,7 +20,8 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     C(x) = Q. Exact: the product of three matrices is taken in the order that costs
     less. The second takes (P + Q) D E multiplications and D * E numbers, whatever the
     sizes; the first P Q (D + E) and P * Q numbers, and is taken only where that is
-    less, so memory never grows with P * Q.
+    less, so memory never grows with P * Q; and never in float16, where the products of
+    queries and keys, sums over D that no softmax tames, overflow before anything else.
 
     Args:
         query: (N, P, D).
@@ -34,6 +36,6 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     (_, p, d), (_, q, e) = query.shape, value.shape
     # Divided first: a sum over positions overflows half precision, their mean doesn't.
     value = value / max(q, 1)
-    if p * q * (d + e) < (p + q) * d * e:
+    if dtype != torch.float16 and p * q * (d + e) < (p + q) * d * e:
         return (query @ key.transpose(1, 2)) @ value
     return query @ (key.transpose(1, 2) @ value)

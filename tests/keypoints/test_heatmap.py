@@ -112,10 +112,12 @@ def test_decoding_equals_detectrons_loop():
     rois, maps = regions(60, least=S // 2).float(), bumps(60)
     expected = decode_one_by_one(maps, rois)
     found = heatmaps_to_keypoints(maps, rois).double()
-    near = ((found - expected)[..., :2].abs() <= 1).all(-1)
-    assert near.double().mean() >= 0.99
-    # The peak itself is never below Detectron's pixel on its slope.
-    assert (found[near][:, 2:] >= expected[near][:, 2:] - 1e-3).all()
+    place = ((found - expected)[..., :2].abs() <= 1).all(-1)
+    assert place.double().mean() >= 0.99
+    # And the surface's value and the score there, which are highest at Detectron's.
+    assert (found[..., 2:] <= expected[..., 2:] + 1e-4).all()
+    value = (found[..., 2:] >= expected[..., 2:] - 1e-4).all(-1)
+    assert value.double().mean() >= 0.99
 
 
 def test_no_region_gives_no_joint():
