@@ -18,8 +18,9 @@ from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
 class PluggedTrunk:
     """Mixed into a backbone that has plugins.
 
-    The backbone freezes stages, puts norm layers in eval mode and initialises what is
-    below it; its plugins are new layers that have to learn, and stay out of all three.
+    The backbone freezes stages and puts norm layers in eval mode; its plugins are new
+    layers that have to learn, and stay out of both. It initialises everything below it,
+    and MMEngine then calls each plugin's own ``init_weights``, which has the last word.
     """
 
     def plugin_modules(self) -> list[nn.Module]:
@@ -42,15 +43,6 @@ class PluggedTrunk:
     def _freeze_stages(self) -> None:
         with _trainable_as_before(self.plugin_modules()):
             super()._freeze_stages()
-
-    def init_weights(self) -> None:
-        """As the backbone's own; then the plugins', unless weights were loaded."""
-        first_time = not self.is_init
-        super().init_weights()
-        if first_time and not _loads_weights(self.init_cfg):
-            for plugin in self.plugin_modules():
-                if hasattr(plugin, "init_weights"):
-                    plugin.init_weights()
 
 
 def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
@@ -134,8 +126,3 @@ def _trainable_as_before(modules: Sequence[nn.Module]) -> Iterator[None]:
     yield
     for parameter, requires_grad in wanted:
         parameter.requires_grad = requires_grad
-
-
-def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:
-    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
-    return any(c.get("type") == "Pretrained" for c in configs)

@@ -12,72 +12,28 @@ it up, on a GPU the peak of the allocator.
 """
 
 import argparse
-import datetime
-import platform
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import mmcv
 import torch
+from block_report import COLUMNS, Case, markdown, plot
 from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
 from rich.console import Console
 from rich.table import Table
+from timing import autocast, machine, rounds
 
 from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.non_local import MODES
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
-SIZES = ("14x14", "25x42", "50x84", "100x168", "200x336:256")
+SIZES = ("14x14", "25x42", "50x84", "100x84", "100x168", "200x336:256")
 # Maps of weights that MMCV's block holds at once in a backward pass, to tell
 # beforehand what won't fit.
 PEER_MAPS = 4
-COLUMNS = (
-    "mode",
-    "positions",
-    "channels",
-    "forward ms",
-    "MMCV's",
-    "ratio",
-    "training ms",
-    "MMCV's",
-    "ratio",
-    "peak MiB",
-    "MMCV's",
-    "ratio",
-    "MMCV can't",
-)
-
-
-@dataclass
-class Case:
-    """One mode at one size, and what was measured of each block."""
-
-    mode: str
-    height: int
-    width: int
-    channels: int
-    refusal: str = ""
-    forward: dict[str, list[float]] = field(default_factory=dict)  # seconds
-    training: dict[str, list[float]] = field(default_factory=dict)  # seconds
-    peak: dict[str, float] = field(default_factory=dict)  # bytes
-
-    @property
-    def positions(self) -> int:
-        return self.height * self.width
-
-    def cells(self) -> list[str]:
-        """The row of the table, as text."""
-        row = [self.mode, f"{self.positions:,}", str(self.channels)]
-        for seconds in (self.forward, self.training):
-            row += _triple({k: [1e3 * s for s in v] for k, v in seconds.items()}, ".1f")
-        row += _triple({k: [v / 2**20] for k, v in self.peak.items()}, ".0f")
-        return [*row, self.refusal]
 
 
 def main() -> None:
@@ -97,7 +53,8 @@ def main() -> None:
     Console(width=180).print(table)
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(markdown(cases, args))
+        how = __doc__.strip().split("\n\n")[-1]
+        args.output.write_text(markdown(cases, setting(args), how))
     if args.plot:
         args.plot.parent.mkdir(parents=True, exist_ok=True)
         plot(cases, args.plot)
@@ -116,7 +73,13 @@ def parse_args() -> argparse.Namespace:
         metavar="HxW[:C]",
         help="maps, with 1024 channels where none are given (default: %(default)s)",
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="after which a case gets no further round, once it has had two",
+    )
     parser.add_argument("--threads", type=int, help="cores to use; all by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
@@ -150,11 +113,10 @@ def measure(case: Case, args: argparse.Namespace) -> None:
     blocks = {name: build(name, case, args) for name in forward}
     x = torch.rand(1, case.channels, case.height, case.width, device=args.device)
     steps = {n: forward_step(blocks[n], x, args) for n in forward}
-    case.forward = rounds(steps, args)
+    case.forward = rounds(steps, args.rounds, args.seconds)
     x = x.clone().requires_grad_()
-    case.training = rounds(
-        {n: training_step(blocks[n], x, args) for n in training}, args
-    )
+    steps = {n: training_step(blocks[n], x, args) for n in training}
+    case.training = rounds(steps, args.rounds, args.seconds)
     del blocks, steps, x
     for name in training:
         # A pool of one fresh process for each: a high-water mark never sinks.
@@ -191,7 +153,7 @@ def build(name: str, case: Case, args: argparse.Namespace) -> torch.nn.Module:
 
 def forward_step(block, x, args) -> Callable[[], None]:
     def step() -> None:
-        with torch.no_grad(), autocast(args):
+        with torch.no_grad(), autocast(x, args.amp):
             block(x)
 
     return step
@@ -201,28 +163,11 @@ def training_step(block, x, args) -> Callable[[], None]:
     def step() -> None:
         x.grad = None
         block.zero_grad()
-        with autocast(args):
+        with autocast(x, args.amp):
             y = block(x)
         y.backward(torch.ones_like(y))
 
     return step
-
-
-def autocast(args: argparse.Namespace) -> torch.autocast:
-    return torch.autocast(args.device, torch.bfloat16, enabled=args.amp)
-
-
-def rounds(steps: dict, args: argparse.Namespace) -> dict[str, list[float]]:
-    """Seconds of every step in every round, after a round of warming up."""
-    seconds = {name: [] for name in steps}
-    for _ in range(args.rounds + 1):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if args.device == "cuda":
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: own[1:] for name, own in seconds.items()}
 
 
 def peak_bytes(name: str, case: Case, args: argparse.Namespace) -> float:
@@ -251,80 +196,12 @@ def high_water_bytes() -> int:
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
-def _triple(values: dict[str, list[float]], form: str) -> list[str]:
-    """Ours, MMCV's and the median ratio; a dash for what wasn't measured."""
-    ours, peer = values.get("nlse_mm"), values.get("mmcv")
-    cells = [format(statistics.median(v), form) if v else "-" for v in (ours, peer)]
-    if not (ours and peer):
-        return [*cells, "-"]
-    ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
-    return [*cells, f"{ratio:.2f}"]
-
-
 def setting(args: argparse.Namespace) -> str:
-    if args.device == "cuda":
-        hardware = torch.cuda.get_device_name()
-    else:
-        hardware = f"{cpu_name()}, {torch.get_num_threads()} cores"
     dtype = "bfloat16 autocast" if args.amp else "float32"
     return (
-        f"{datetime.date.today()}, {hardware}, {dtype}, batch 1, reduction 2, "
-        f"torch {torch.__version__}, mmcv {mmcv.__version__}, {args.rounds} rounds"
+        f"{machine(args.device)}, {dtype}, batch 1, reduction 2, "
+        f"torch {torch.__version__}, mmcv {mmcv.__version__}"
     )
-
-
-def cpu_name() -> str:
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return names[0] if names else platform.machine()
-
-
-def markdown(cases: list[Case], args: argparse.Namespace) -> str:
-    """The table as a file: setting, command, how it was measured, rows."""
-    rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    rows += ["| " + " | ".join(case.cells()) + " |" for case in cases]
-    command = " ".join(["python tools/analysis/benchmark_blocks.py", *sys.argv[1:]])
-    how = __doc__.strip().split("\n\n")[-1]
-    return "\n\n".join(
-        [
-            "# Non-local blocks beside MMCV's",
-            setting(args) + ".",
-            f"    {command}",
-            how,
-            "\n".join(rows),
-            "",
-        ]
-    )
-
-
-def plot(cases: list[Case], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    channels = max({c.channels for c in cases}, key=[c.channels for c in cases].count)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2))
-    for color, mode in enumerate(dict.fromkeys(c.mode for c in cases)):
-        for name, line in (("nlse_mm", "-o"), ("mmcv", "--x")):
-            own = [c for c in cases if c.mode == mode and c.channels == channels]
-            own = [c for c in own if name in c.training]
-            if own:
-                at = [c.positions for c in own]
-                seconds = [statistics.median(c.training[name]) for c in own]
-                mebibytes = [c.peak[name] / 2**20 for c in own]
-                style = dict(color=f"C{color}", label=f"{mode}, {name}")
-                left.loglog(at, seconds, line, **style)
-                right.loglog(at, mebibytes, line, **style)
-    left.set(title="training step", xlabel="positions", ylabel="seconds")
-    right.set(title="peak memory above the input", xlabel="positions", ylabel="MiB")
-    left.legend(fontsize=7)
-    figure.suptitle(f"Non-local blocks, {channels} channels: nlse_mm and MMCV")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

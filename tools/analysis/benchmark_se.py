@@ -14,11 +14,11 @@ end of its blocks; timm's networks take part where timm can be imported.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from timing import autocast, machine, rounds
 from torch import nn
 
 from nlse_mm.plugins import SELayer
@@ -33,14 +33,12 @@ def main() -> None:
     x = torch.rand(args.batch, 3, *args.size, device=args.device)
     if args.device == "cuda":
         x = x.to(memory_format=torch.channels_last)
-    print(
-        f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads"
-    )
+    print(f"{machine(args.device)}, torch {torch.__version__}")
     print(f"batch {args.batch}, {args.size[0]} x {args.size[1]}, {args.rounds} rounds")
     print(f"{'':8}{'':24}{'ms':>8}{'least':>8}{'ratio':>8}")
     for mode, step in (("training", training_step), ("inference", inference_step)):
         steps = {name: step(net, x) for name, (net, _) in networks.items()}
-        seconds = measure(steps, args.rounds, args.device)
+        seconds = rounds(steps, args.rounds)
         for name, (_, baseline) in networks.items():
             own = seconds[name]
             ratios = [a / b for a, b in zip(own, seconds[baseline], strict=True)]
@@ -106,7 +104,7 @@ def training_step(net: nn.Module, x: torch.Tensor) -> Step:
     def step() -> None:
         net.train()
         net.zero_grad()
-        with autocast(x):
+        with autocast(x, x.is_cuda):
             outputs = net(x)
         sum(o.float().mean() for o in outputs).backward()
 
@@ -116,27 +114,10 @@ def training_step(net: nn.Module, x: torch.Tensor) -> Step:
 def inference_step(net: nn.Module, x: torch.Tensor) -> Step:
     def step() -> None:
         net.eval()
-        with torch.no_grad(), autocast(x):
+        with torch.no_grad(), autocast(x, x.is_cuda):
             net(x)
 
     return step
-
-
-def autocast(x: torch.Tensor) -> torch.autocast:
-    return torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda)
-
-
-def measure(steps: dict[str, Step], rounds: int, device: str) -> dict[str, list[float]]:
-    """Seconds of every step in every round, after two rounds of warming up."""
-    seconds = {name: [] for name in steps}
-    for _ in range(rounds + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: own[2:] for name, own in seconds.items()}
 
 
 if __name__ == "__main__":
