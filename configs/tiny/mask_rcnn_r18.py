@@ -34,9 +34,9 @@ model = dict(
         mask_roi_extractor=dict(out_channels=64),
         mask_head=dict(
             num_convs=2, in_channels=64, conv_out_channels=64, num_classes=6,
-            class_agnostic=True)),
+            class_agnostic=True, loss_mask=dict(loss_weight=2.0))),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=300, max_per_img=100),
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5))),
+        rcnn=dict(sampler=dict(num=32))),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100)))

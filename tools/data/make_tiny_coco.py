@@ -58,7 +58,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("target", type=Path, help="folder to make, new or empty")
-    add("--train", type=int, default=1600, help="training images (1600)")
+    add("--train", type=int, default=2500, help="training images (2500)")
     add("--val", type=int, default=200, help="validation images (200)")
     add("--size", type=int, nargs=2, default=[128, 160], metavar=("H", "W"))
     add("--objects", type=int, nargs=2, default=[1, 5], metavar=("MIN", "MAX"))
