@@ -28,6 +28,7 @@ def rounds(
     """
     seconds = {name: [] for name in steps}
     started = time.perf_counter()
+    least = 3 if len(steps) > 1 else 1
     for done in range(number + 1):
         if (
             done > 2 * (len(steps) > 1)
