@@ -30,11 +30,7 @@ def rounds(
     started = time.perf_counter()
     least = 3 if len(steps) > 1 else 1
     for done in range(number + 1):
-        if (
-            done > 2 * (len(steps) > 1)
-            and done > 0
-            and time.perf_counter() - started > limit
-        ):
+        if done >= least and time.perf_counter() - started > limit:
             break
         for name, step in steps.items():
             start = time.perf_counter()
