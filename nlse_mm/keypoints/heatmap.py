@@ -54,8 +54,8 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
     Detectron resizes every map, bicubically, to its region's size in pixels and takes
     the centre of the best pixel, one region after another. Here all regions are done
     at once: the same surface is evaluated at the same pixels, but only within a cell
-    and a half of the map's best peaks, where its maximum is. In a region of fewer than S / 2
-    pixels the cells' centres are looked at, since its pixels may miss the peak.
+    and a half of the map's best peaks, where its maximum is. In a region of fewer than
+    S / 2 pixels the cells' centres are looked at, since its pixels may miss the peak.
 
     A joint put into a map comes back within half a cell and half a pixel; from the
     outermost cells within a cell, because the surface overshoots towards the border.
