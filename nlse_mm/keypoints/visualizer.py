@@ -76,6 +76,7 @@ class KeypointVisualizer(DetLocalVisualizer):
                 edge_colors=colour,
                 face_colors="none" if hidden else colour,
                 line_widths=1,
+                alpha=1,
             )
             if self.show_keypoint_score and not is_truth:
                 self.draw_texts(
