@@ -116,8 +116,16 @@ def mirror_maps(maps: Tensor, direction: str, indices: Any) -> Tensor:
         direction: ``'horizontal'``, ``'vertical'``, or ``'diagonal'``, which turns the
             image and mirrors no joint.
         indices: For each joint the one that a mirror shows in its place, (K,).
+
+    Raises:
+        ValueError: If the joints are mirrored and ``indices`` is None.
     """
     if direction != "diagonal":
+        if indices is None:
+            raise ValueError(
+                "flipped views need to know which joints are left and right: metainfo "
+                "flip_pairs is None"
+            )
         maps = maps[:, torch.as_tensor(indices, device=maps.device)]
     axes = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))[direction]
     return maps.flip(axes)

@@ -166,6 +166,21 @@ def people_of(root, *steps):
     return DATASETS.build(config)[1]["data_samples"]
 
 
+def test_without_a_detection_there_are_no_joints(model, monkeypatch):
+    test_cfg = ConfigDict(model.module.roi_head.test_cfg, score_thr=1.1)
+    monkeypatch.setattr(model.module.roi_head, "test_cfg", test_cfg)
+    for sample in model.test_step(views(*random_pictures(2))):
+        assert sample.pred_instances.keypoints.shape == (0, 17, 2)
+        assert sample.pred_instances.keypoint_scores.shape == (0, 17)
+
+
+def test_unknown_sides_are_refused():
+    maps = torch.zeros(1, 3, 4, 4)
+    with pytest.raises(ValueError, match="flip_pairs is None"):
+        mirror_maps(maps, "horizontal", None)
+    assert mirror_maps(maps, "diagonal", None).shape == maps.shape
+
+
 def test_models_it_cannot_serve_are_refused():
     config = Config.fromfile("configs/tiny/mask_rcnn_r18.py").model
     with pytest.raises(ValueError, match="roi_head is StandardRoIHead"):
