@@ -70,7 +70,10 @@ def test_eight_photos_are_learnt_by_heart(tmp_path):
             val_dataloader=dict(num_workers=0, dataset=dict(test, _delete_=True)),
             val_evaluator=dict(ann_file=str(ann_file)),
             train_cfg=dict(max_epochs=steps // 2, val_interval=steps),
-            default_hooks=dict(checkpoint=dict(interval=-1)),
+            default_hooks=dict(
+                checkpoint=dict(interval=-1),
+                visualization=dict(draw=True, interval=1),  # to look at
+            ),
         )
     )
     cfg.param_scheduler[1].T_max = steps // 2
