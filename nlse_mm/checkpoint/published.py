@@ -61,7 +61,8 @@ def read_published(
     """
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location, logger="silent")
     weights = checkpoint.get("state_dict", checkpoint)
-    noted = (checkpoint.get("meta") or {}).get("converted_from")
+    meta = checkpoint.get("meta")
+    noted = meta.get("converted_from") if isinstance(meta, dict) else None
     told = noted in FAMILIES and source in (None, noted)
     family = noted if told else family_of(weights, path, source)
     bare = _bare_keys(weights, prefix, path)
@@ -93,6 +94,26 @@ def fill_trunk(
     name, weights = published.name, published.weights
     own = {k: v for k, v in trunk.state_dict().items() if not _is_counter(k)}
     required = {k: v for k, v in own.items() if not k.startswith(tuple(new))}
+    _check_cover(required, weights, name)
+    counters = {key: value for key, value in weights.items() if _is_counter(key)}
+    fitting = {
+        key: value
+        for key, value in weights.items()
+        if key in own and own[key].shape == value.shape
+    }
+    trunk.load_state_dict(fitting | counters, strict=False)
+    surplus = weights.keys() - fitting.keys() - counters.keys()
+    unused = sorted(surplus | set(published.left_over))
+    rest = f"; {len(unused)} not used: {_listing(unused)}" if unused else ""
+    print_log(
+        f"{name} ({published.family}): {len(fitting)} keys fill the whole trunk{rest}",
+        logger="current",
+    )
+
+
+def _check_cover(
+    required: dict[str, Tensor], weights: dict[str, Tensor], name: str
+) -> None:
     _check_depth(required, weights, name)
     missing = sorted(required.keys() - weights.keys())
     if missing:
@@ -108,21 +129,6 @@ def fill_trunk(
                 f"{name} is of another trunk: its {key} is "
                 f"{tuple(weights[key].shape)}, the trunk's is {tuple(value.shape)}"
             )
-    fitting = {
-        key: value
-        for key, value in weights.items()
-        if key in own and own[key].shape == value.shape
-    }
-    counters = {key: value for key, value in weights.items() if _is_counter(key)}
-    trunk.load_state_dict(fitting | counters, strict=False)
-    surplus = set(weights) - set(fitting) - set(counters)
-    unused = sorted(surplus | set(published.left_over))
-    rest = f"; it has {len(unused)} more: {_listing(unused)}" if unused else ""
-    print_log(
-        f"{name} ({published.family}): {len(fitting)} keys used, "
-        f"{len(required)} of the trunk's {len(required)}{rest}",
-        logger="current",
-    )
 
 
 def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str, str]:
