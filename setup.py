@@ -46,6 +46,7 @@ setup(
     install_requires=["torch>=2.4"],
     extras_require={
         **TOOLBOXES,
+        "weights": ["huggingface_hub", "safetensors"],
         "tests": ["pytest", "ruff", "onnx", "onnxscript", "onnxruntime"],
     },
 )
