@@ -67,7 +67,7 @@ def build(device: str) -> dict[str, nn.Module]:
         "none": None,
         "ours, sub-sampled": dict(),
         "ours": dict(sub_sample=False),
-        "MMCV's": dict(type="mmcv.NonLocal2d", sub_sample=False),
+        "MMCV's": dict(type="NonLocal2d", sub_sample=False),
     }.items():
         cfg = copy.deepcopy(config.model)
         change(cfg.backbone, changes)

@@ -20,7 +20,8 @@ def rounds(
     Args:
         steps: What to time, by name.
         number: Rounds, after one of warming up.
-        limit: Seconds after which no further round begins, once there were two.
+        limit: Seconds after which no further round begins, once there were two, or
+            one where there is nothing to compare.
 
     Returns:
         Seconds of each step in each round.
@@ -28,7 +29,7 @@ def rounds(
     seconds = {name: [] for name in steps}
     started = time.perf_counter()
     for done in range(number + 1):
-        if done > 2 and time.perf_counter() - started > limit:
+        if done > min(len(steps), 2) and time.perf_counter() - started > limit:
             break
         for name, step in steps.items():
             start = time.perf_counter()
