@@ -79,9 +79,7 @@ def test_no_operator_returns_a_map(mode):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("content", [False, True])
 def test_self_attention_makes_no_map_either(encoding, content):
-    layer = SelfAttention2d(
-        32, 32, num_heads=2, encoding=encoding, content=content
-    )
+    layer = SelfAttention2d(32, 32, num_heads=2, encoding=encoding, content=content)
     small, large = measure(layer, 40, 100), measure(layer, 80, 100)
     assert large.peak <= 2.2 * small.peak
     assert large.largest < 2 * (80 * 100) ** 2 * 4 / 8
