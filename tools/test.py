@@ -32,6 +32,18 @@ _TTA_META_KEYS = (
     "flip",
     "flip_direction",
 )
+_DETECTION_TTA = dict(
+    flip="RandomFlip",
+    pack="PackDetInputs",
+    model="DetTTAModel",
+    meta_keys=_TTA_META_KEYS,
+)
+_KEYPOINT_TTA = dict(
+    flip="nlse_mm.FlipKeypoints",
+    pack="nlse_mm.PackKeypoints",
+    model="nlse_mm.KeypointTTAModel",
+    meta_keys=(*_TTA_META_KEYS, "flip_indices"),
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -90,12 +102,15 @@ def set_tta(cfg: Config) -> None:
     while "dataset" in dataset:
         dataset = dataset.dataset
     if cfg.get("default_scope") == "mmdet":
-        flips = [dict(type="RandomFlip", prob=prob) for prob in (1.0, 0.0)]
-        pack = [dict(type="PackDetInputs", meta_keys=_TTA_META_KEYS)]
+        joints = dataset.pipeline[-1].type == "nlse_mm.PackKeypoints"
+        names = _KEYPOINT_TTA if joints else _DETECTION_TTA
+        # The first view's sample is the one that is drawn: not a flipped one.
+        flips = [dict(type=names["flip"], prob=prob) for prob in (0.0, 1.0)]
+        pack = [dict(type=names["pack"], meta_keys=names["meta_keys"])]
         views = dict(type="TestTimeAug", transforms=[flips, pack])
         cfg.setdefault("tta_pipeline", [*dataset.pipeline[:-1], views])
         nms = dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100)
-        cfg.setdefault("tta_model", dict(type="DetTTAModel", tta_cfg=nms))
+        cfg.setdefault("tta_model", dict(type=names["model"], tta_cfg=nms))
     for key in ("tta_model", "tta_pipeline"):
         if cfg.get(key) is None:
             raise UserError(f"--tta needs {key} in the config")

@@ -7,7 +7,9 @@ from torch import nn
 
 from nlse_mm.registry import MODELS
 
+from .mixin import mix_in
 from .plugged_trunk import build_plugin, place_plugins
+from .published_weights import PublishedWeights
 from .residual_block import add_plugin, channels_at, number_of_convolutions
 from .toolbox import backbone_class
 
@@ -112,6 +114,8 @@ def finish(
             _add_se_layer(block, reduction, se_position)
     if pool_ceil_mode:
         trunk.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+    trunk.se_position = se_position
+    mix_in(trunk, PublishedWeights)
     trunk._freeze_stages()  # the constructor did, before the SE layers were there
     place_plugins(trunk, plugins or ())
     return trunk

@@ -5,9 +5,11 @@ loading, in the toolboxes' tools too.
 """
 
 from . import schemes as _schemes  # noqa: F401
+from . import timm_scheme as _timm_scheme  # noqa: F401
 from .atomic_hook import CheckpointHook
 from .coverage import check_coverage
 from .local_loader import CheckpointError, load_from_local
+from .published import load_state_dict_from
 from .resume import is_complete, latest_complete
 from .safe_globals import allow_mmengine_types
 
@@ -19,6 +21,7 @@ __all__ = [
     "is_complete",
     "latest_complete",
     "load_from_local",
+    "load_state_dict_from",
 ]
 
 allow_mmengine_types()

@@ -30,7 +30,8 @@ def check_coverage(
     plugins), as are BatchNorm's counters of batches. The rule: a checkpoint is another
     model's if
 
-    - it has no key at all of a top-level part (backbone, neck, head) of the model, or
+    - it has no key at all of a top-level part (backbone, neck, head) of the model (in
+      a test: of a part one level down, such as roi_head.keypoint_head), or
     - fewer than 90% of the model's keys match, or
     - fewer than 90% of the checkpoint's keys match (R101's hold all of R50's).
 
@@ -38,8 +39,9 @@ def check_coverage(
         model: The built model, wrapped for distributed training or not.
         state_dict: The weights, or the checkpoint that holds them.
         path: The checkpoint's name, for the messages.
-        testing: Refuse keys in another shape too, such as a head's for another number
-            of classes: nothing would train what they leave at random.
+        testing: Refuse the lack of one head among several, and keys in another shape,
+            such as a head's for another number of classes: nothing would train what
+            they leave at random.
 
     Raises:
         CheckpointError: If it is another model's.
@@ -52,7 +54,8 @@ def check_coverage(
     plugins = _new_plugins(model, given)
     trunk = {k: s for k, s in own.items() if not k.startswith(tuple(plugins))}
     fitting = [k for k, shape in trunk.items() if given.get(k, ...) == shape]
-    absent = {_part(k) for k in trunk} - {_part(k) for k in given}
+    depth = 2 if testing else 1
+    absent = {_part(k, depth) for k in trunk} - {_part(k, depth) for k in given}
 
     count = f"{len(fitting)} of the model's {len(trunk)} keys"
     if absent or len(fitting) < _SHARE * max(len(trunk), len(given)):
@@ -104,8 +107,8 @@ def _new_plugins(model: nn.Module, given: Mapping[str, Any]) -> list[str]:
     return [p for p in prefixes if not any(key.startswith(p) for key in given)]
 
 
-def _part(key: str) -> str:
-    return key.split(".")[0]
+def _part(key: str, depth: int) -> str:
+    return ".".join(key.split(".")[:depth])
 
 
 def _warn(path: str, what: str, keys: Iterable[str]) -> None:

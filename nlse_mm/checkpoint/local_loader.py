@@ -26,7 +26,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     nothing in it executed.
 
     Args:
-        filename: The file; ``~`` is the home folder.
+        filename: The file, of ``torch.save`` or .safetensors; ``~`` is the home folder.
         map_location: As in ``torch.load``.
 
     Raises:
@@ -38,6 +38,8 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"the checkpoint {path} {what}")
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path, map_location)
     is_zip = zipfile.is_zipfile(path)
     if not is_zip and _begins_with(path, _ZIP):
         raise CheckpointError(_half_written(path))
@@ -58,6 +60,24 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
             "a dict of weights"
         )
     return without_programs(checkpoint, str(path))
+
+
+def _load_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(
+            f"{path} needs a package to be read: pip install safetensors"
+        ) from error
+    device = map_location if isinstance(map_location, (str, torch.device)) else "cpu"
+    try:
+        return load_file(path, str(device))
+    except OSError:
+        raise
+    except Exception as error:  # SafetensorError, of no module that is documented
+        raise CheckpointError(
+            f"{path} is damaged or no .safetensors file ({error}); fetch it again"
+        ) from error
 
 
 def _load_safely(path: Path, map_location: Any) -> Any:

@@ -24,7 +24,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from .local_loader import CheckpointError, load_from_local
 
 _SECONDS = 60  # without an answer for so long, the network counts as missing
-_BACKBONE = "model.backbone.init_cfg.checkpoint"
+BACKBONE_KEY = "model.backbone.init_cfg.checkpoint"
 
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"), force=True)
@@ -35,7 +35,7 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
         CheckpointError: No network (the sentence names the file to fetch, where to put
             it and the key that takes its path), or as ``load_from_local``.
     """
-    return _fetch_and_load(filename, map_location, f"load_from or {_BACKBONE}")
+    return fetch_and_load(filename, map_location, f"load_from or {BACKBONE_KEY}")
 
 
 @CheckpointLoader.register_scheme(("torchvision://", "modelzoo://"), force=True)
@@ -47,7 +47,7 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, 
     table = mmengine.load(Path(mmengine.__file__).parent / "hub/torchvision_0.12.json")
     if _name(filename) not in table:
         table |= _torchvision_urls()
-    return _fetch_and_load(_look_up(filename, table), map_location, _BACKBONE)
+    return fetch_and_load(look_up(filename, table), map_location, BACKBONE_KEY)
 
 
 @CheckpointLoader.register_scheme(("open-mmlab://", "openmmlab://"), force=True)
@@ -56,31 +56,30 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> dict[str, An
     table = stock.get_external_models()
     new_names = stock.get_deprecated_model_names()
     table |= {old: table[new] for old, new in new_names.items() if new in table}
-    url = _look_up(filename, table)
+    url = look_up(filename, table)
     if not url.startswith(("http://", "https://")):
         return load_from_local(os.path.join(stock._get_mmengine_home(), url))
-    return _fetch_and_load(url, map_location, _BACKBONE)
+    return fetch_and_load(url, map_location, BACKBONE_KEY)
 
 
 @CheckpointLoader.register_scheme("mmcls://", force=True)
 def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
     """``mmcls://`` weights less their prefix ``backbone.``; errors as over http."""
-    url = _look_up(filename, stock.get_mmcls_models())
-    key = f"{_BACKBONE}, with prefix='backbone.' beside it"
-    return stock._process_mmcls_checkpoint(_fetch_and_load(url, map_location, key))
+    url = look_up(filename, stock.get_mmcls_models())
+    key = f"{BACKBONE_KEY}, with prefix='backbone.' beside it"
+    return stock._process_mmcls_checkpoint(fetch_and_load(url, map_location, key))
 
 
 def _name(filename: str) -> str:
     return filename.split("://", 1)[1]
 
 
-def _look_up(filename: str, table: dict[str, str]) -> str:
+def look_up(filename: str, table: dict[str, str]) -> str:
     name = _name(filename)
     if name not in table:
         near = difflib.get_close_matches(name, table) or sorted(table)[:5]
         raise CheckpointError(
-            f"{filename} is not a name that MMEngine knows; near it are "
-            f"{', '.join(near)}"
+            f"{filename} is no name of published weights; near it are {', '.join(near)}"
         )
     return table[name]
 
@@ -92,7 +91,7 @@ def _torchvision_urls() -> dict[str, str]:
         return {}
 
 
-def _fetch_and_load(url: str, map_location: Any, key: str) -> dict[str, Any]:
+def fetch_and_load(url: str, map_location: Any, key: str) -> dict[str, Any]:
     """Rank 0 downloads, then all load; ``key`` is the config key that takes a path."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / os.path.basename(urlparse(url).path)

@@ -12,6 +12,7 @@ from .transforms import (
     PackKeypoints,
     ResizeKeypoints,
 )
+from .tta import KeypointTTAModel
 from .visualizer import KeypointVisualizer
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "FlipKeypoints",
     "KeypointRCNNHead",
     "KeypointRoIHead",
+    "KeypointTTAModel",
     "KeypointVisualizer",
     "LoadKeypoints",
     "PackKeypoints",

@@ -43,7 +43,7 @@ class KeypointRoIHead(StandardRoIHead):
         """Raw outputs, for export and for counting operations; joints come last."""
         rois = bbox2roi([results.bboxes for results in rpn_results_list])
         outputs = super().forward(x, rpn_results_list, batch_data_samples)
-        return (*outputs, self._maps(x, rois[:100]))
+        return (*outputs, self.keypoint_maps(x, rois[:100]))
 
     def loss(
         self,
@@ -85,10 +85,10 @@ class KeypointRoIHead(StandardRoIHead):
         size = 4 * self.keypoint_roi_extractor.roi_layers[0].output_size[0]
         cells, valid = keypoints_to_heatmap(joints, rois[:, 1:], size)
         shown = valid.any(1)
-        maps = self._maps(x, rois[shown])
+        maps = self.keypoint_maps(x, rois[shown])
         return self.keypoint_head.loss(maps, cells[shown], valid[shown])
 
-    def _maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    def keypoint_maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """Logits (R, K, S, S) of regions (R, 5)."""
         extractor = self.keypoint_roi_extractor
         return self.keypoint_head(extractor(x[: extractor.num_inputs], rois))
@@ -127,7 +127,7 @@ class KeypointRoIHead(StandardRoIHead):
     def _predict_keypoints(self, x: tuple[Tensor, ...], results: InstanceList) -> None:
         rois = bbox2roi([result.bboxes for result in results])
         if len(rois):
-            joints = heatmaps_to_keypoints(self._maps(x, rois), rois[:, 1:])
+            joints = heatmaps_to_keypoints(self.keypoint_maps(x, rois), rois[:, 1:])
         else:
             joints = rois.new_zeros((0, self.keypoint_head.num_keypoints, 4))
         parts = joints.split([len(result) for result in results])

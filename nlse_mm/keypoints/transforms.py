@@ -38,7 +38,8 @@ class ResizeKeypoints(Resize):
     def transform(self, results: dict) -> dict:
         results = super().transform(results)
         if "gt_keypoints" in results:
-            results["gt_keypoints"][..., :2] *= results["scale_factor"]  # w, h
+            scale = np.array([*results["scale_factor"], 1], np.float32)  # w, h
+            results["gt_keypoints"] = results["gt_keypoints"] * scale
         return results
 
 
@@ -53,17 +54,21 @@ class FlipKeypoints(RandomFlip):
     """
 
     def _flip(self, results: dict) -> None:
+        # TestTimeAug hands the same boxes and joints to every view.
+        if "gt_bboxes" in results:
+            results["gt_bboxes"] = results["gt_bboxes"].clone()
         super()._flip(results)
         if "gt_keypoints" not in results:
             return
         direction = results["flip_direction"]
-        keypoints = results["gt_keypoints"]
+        keypoints = results["gt_keypoints"].copy()
         height, width = results["img_shape"]
         labelled = keypoints[..., 2] > 0
         for axis, size, other in ((0, width, "vertical"), (1, height, "horizontal")):
             if direction != other:
                 mirrored = size - keypoints[..., axis]
                 keypoints[..., axis] = np.where(labelled, mirrored, 0)
+        results["gt_keypoints"] = keypoints
         if direction == "diagonal" or keypoints.size == 0:
             return
         indices = results.get("flip_indices")

@@ -36,6 +36,11 @@ class KeypointVisualizer(DetLocalVisualizer):
         self.keypoint_threshold = keypoint_threshold
         self.show_keypoint_score = show_keypoint_score
 
+    def set_image(self, image: np.ndarray) -> None:
+        """The picture to draw on, whose frame joints on its border leave alone."""
+        super().set_image(image)
+        self.ax_save.autoscale(False)
+
     def _draw_instances(
         self, image: np.ndarray, instances: InstanceData, *args, **kwargs
     ) -> np.ndarray:
@@ -53,7 +58,7 @@ class KeypointVisualizer(DetLocalVisualizer):
         names = list(self.dataset_meta["keypoints"])
         shown = sure > 0 if is_truth else sure >= self.keypoint_threshold
         extent = np.ptp(xy[shown], axis=0).max() if shown.any() else 0
-        radius = float(np.clip(extent / 60, 1.5, 5))
+        radius = float(np.clip(extent / 60, 2, 5))
         for pair in self.dataset_meta.get("skeleton") or ():
             a, b = (names.index(name) for name in pair)
             if shown[a] and shown[b]:
@@ -67,9 +72,11 @@ class KeypointVisualizer(DetLocalVisualizer):
             colour = _colour(names[k])
             self.draw_circles(
                 xy[k],
-                np.array([radius]),
+                np.array([1.5 * radius if hidden else radius]),
                 edge_colors=colour,
                 face_colors="none" if hidden else colour,
+                line_widths=1,
+                alpha=1,
             )
             if self.show_keypoint_score and not is_truth:
                 self.draw_texts(

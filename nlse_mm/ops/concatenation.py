@@ -9,6 +9,8 @@ from torch import Tensor
 from .precision import common_dtype
 from .tracing import is_exporting
 
+COLUMNS = 64  # channels of the values whose running sums are held at a time
+
 
 def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     r"""Mean of the values, weighted by the rectified sums.
@@ -44,9 +46,13 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
 
 @torch.library.custom_op("nlse_mm::concatenation_attention", mutates_args=())
 def _attend(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    total, weighted = _sums_above(-a, b, value, weighted=True)
-    weighted.addcmul_(a[:, :, None].double(), total)
-    return weighted.div_(max(b.shape[1], 1)).to(value.dtype)
+    out = value.new_empty(*a.shape, value.shape[2])
+    above = _Above(-a, b)
+    for part in _columns(value):
+        total, weighted = above.sums(value[..., part], weighted=True)
+        weighted.addcmul_(a[:, :, None].double(), total)
+        out[..., part] = weighted.div_(max(b.shape[1], 1))
+    return out
 
 
 @_attend.register_fake
@@ -59,13 +65,18 @@ def _attend_backward(
     grad: Tensor, a: Tensor, b: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of a, b and value: the same sums, with the roles exchanged."""
+    d_a, d_b = (torch.zeros_like(t, dtype=torch.float64) for t in (a, b))
+    d_value = torch.empty_like(value)
     count = max(b.shape[1], 1)
-    (total,) = _sums_above(-a, b, value, weighted=False)
-    d_a = (total.mul_(grad)).sum(dim=2).div_(count)
-    total, weighted = _sums_above(-b, a, grad, weighted=True)
-    d_value = weighted.addcmul_(b[:, :, None].double(), total).div_(count)
-    d_b = (total.mul_(value)).sum(dim=2).div_(count)
-    return d_a.to(a.dtype), d_b.to(b.dtype), d_value.to(value.dtype)
+    above_a, above_b = _Above(-a, b), _Above(-b, a)
+    for part in _columns(value):
+        (total,) = above_a.sums(value[..., part], weighted=False)
+        d_a += total.mul_(grad[..., part]).sum(dim=2)
+        total, weighted = above_b.sums(grad[..., part], weighted=True)
+        weighted.addcmul_(b[:, :, None].double(), total)
+        d_value[..., part] = weighted.div_(count)
+        d_b += total.mul_(value[..., part]).sum(dim=2)
+    return (d_a / count).to(a.dtype), (d_b / count).to(b.dtype), d_value
 
 
 @_attend_backward.register_fake
@@ -84,30 +95,36 @@ def _backward(ctx, grad):
 _attend.register_autograd(_backward, setup_context=_save)
 
 
-def _sums_above(
-    thresholds: Tensor, keys: Tensor, values: Tensor, weighted: bool
-) -> list[Tensor]:
-    """For each threshold, the sum of the values whose key is greater.
+def _columns(value: Tensor) -> list[slice]:
+    return [slice(i, i + COLUMNS) for i in range(0, value.shape[2], COLUMNS)]
 
-    Args:
-        thresholds: (N, T).
-        keys: (N, K).
-        values: (N, K, E).
-        weighted: Whether the sum of the values times their keys is wanted, too.
 
-    Returns:
-        One or two tensors (N, T, E), in double precision.
-    """
-    keys, order = keys.sort(dim=1, descending=True)
-    # The number of keys above each threshold: keys fall, their negatives rise.
-    counts = torch.searchsorted(-keys, -thresholds, right=False)
-    place = counts[:, :, None].expand(-1, -1, values.shape[2])
-    values = values.gather(1, order[:, :, None].expand_as(values)).double()
-    terms = [values]
-    if weighted:
-        terms.append(values * keys[:, :, None])
-    sums = []
-    while terms:
-        running = torch.nn.functional.pad(terms.pop(0).cumsum(dim=1), (0, 0, 1, 0))
-        sums.append(running.gather(1, place))
-    return sums
+class _Above:
+    """For each threshold (N, T), the keys (N, K) that are greater."""
+
+    def __init__(self, thresholds: Tensor, keys: Tensor):
+        self.keys, self.order = keys.sort(dim=1, descending=True)
+        # The number of keys above each threshold: keys fall, their negatives rise.
+        falling = -self.keys.contiguous()
+        self.counts = torch.searchsorted(falling, -thresholds.contiguous(), right=False)
+
+    def sums(self, values: Tensor, weighted: bool) -> list[Tensor]:
+        """Sums of the values of these keys.
+
+        Args:
+            values: (N, K, E).
+            weighted: Whether the sum of the values times their keys is wanted, too.
+
+        Returns:
+            One or two tensors (N, T, E), in double precision.
+        """
+        place = self.counts[:, :, None].expand(-1, -1, values.shape[2])
+        order = self.order[:, :, None].expand_as(values)
+        terms = [values.gather(1, order).double()]
+        if weighted:
+            terms.append(terms[0] * self.keys[:, :, None])
+        sums = []
+        while terms:
+            running = torch.nn.functional.pad(terms.pop(0).cumsum(dim=1), (0, 0, 1, 0))
+            sums.append(running.gather(1, place))
+        return sums

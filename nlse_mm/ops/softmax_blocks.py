@@ -9,15 +9,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK = 2 * 2**20  # weights at a time, 8 MiB in single precision
+# Queries of a block. Fewer would read the keys, and add to their gradients, too often
+# for products at the speed of large ones; more would only cost memory.
+QUERIES = 1024
 
 
 @torch.library.custom_op("nlse_mm::softmax_attention", mutates_args=())
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """(N, P, D), (N, Q, D), (N, Q, E) to (N, P, E); see ``softmax_attention``."""
     out = value.new_zeros(*query.shape[:2], value.shape[2])
-    for n, rows, block in _blocks(query, key):
-        weights = _weights(query[n, rows] * scale, key[n], block)
+    room = _Room(query, key)
+    for n, rows in _blocks(query, key):
+        weights = room.weights(query[n, rows] * scale, key[n])
         torch.mm(weights.to(value.dtype), value[n], out=out[n, rows])
     return out
 
@@ -37,15 +40,16 @@ def _attend_backward(
     """
     d_query = query.new_zeros(query.shape)
     d_key, d_value = _sums_like(key), _sums_like(value)
-    for n, rows, block in _blocks(query, key):
+    room = _Room(query, key)
+    for n, rows in _blocks(query, key):
         asked = query[n, rows] * scale
-        weights = _weights(asked, key[n], block)
+        weights = room.weights(asked, key[n])
         _add_product(d_value[n], weights.T.to(value.dtype), grad[n, rows])
-        slope = torch.mm(grad[n, rows], value[n].T, out=block).to(weights.dtype)
-        mean = slope.mul_(weights).sum(dim=1, keepdim=True)
-        slope = slope.addcmul_(weights, mean, value=-1).to(query.dtype)
-        d_query[n, rows] = (slope @ key[n]).mul_(scale)
-        _add_product(d_key[n], slope.T, asked)
+        slopes = room.products(grad[n, rows], value[n]).to(weights.dtype)
+        mean = slopes.mul_(weights).sum(dim=1, keepdim=True)
+        slopes = slopes.addcmul_(weights, mean, value=-1).to(query.dtype)
+        d_query[n, rows] = (slopes @ key[n]).mul_(scale)
+        _add_product(d_key[n], slopes.T, asked)
     return d_query, d_key.to(key.dtype), d_value.to(value.dtype)
 
 
@@ -66,21 +70,32 @@ def _backward(ctx, grad):
 attend.register_autograd(_backward, setup_context=_save)
 
 
-def _blocks(query: Tensor, key: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
-    """Image, slice of its queries, and room for their products with all keys."""
+def _blocks(query: Tensor, key: Tensor) -> Iterator[tuple[int, slice]]:
+    """Image and slice of its queries, all of nearly one size."""
     count = query.shape[1]
-    rows = min(max(BLOCK // max(key.shape[1], 1), 16), count)
-    room = query.new_empty(rows, key.shape[1])
-    if room.numel() > 0:
-        for n in range(query.shape[0]):
-            for start in range(0, count, rows):
-                stop = min(start + rows, count)
-                yield n, slice(start, stop), room[: stop - start]
+    number = -(-count // QUERIES)
+    for n in range(query.shape[0] if key.shape[1] > 0 else 0):
+        for i in range(number):
+            yield n, slice(i * count // number, (i + 1) * count // number)
 
 
-def _weights(asked: Tensor, key: Tensor, room: Tensor) -> Tensor:
-    products = torch.mm(asked, key.T, out=room)
-    return products.softmax(dim=1, dtype=_wide(asked.dtype))
+class _Room:
+    """Memory for a block's products and weights, used again for every block."""
+
+    def __init__(self, query: Tensor, key: Tensor):
+        count = query.shape[1]
+        shape = -(-count // max(-(-count // QUERIES), 1)), key.shape[1]
+        self._products = query.new_empty(shape)
+        self._weights = query.new_empty(shape, dtype=_wide(query.dtype))
+
+    def products(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a @ b.T``, in the place of the products before."""
+        return torch.mm(a, b.T, out=self._products[: len(a)])
+
+    def weights(self, asked: Tensor, key: Tensor) -> Tensor:
+        """The softmax of the products, in the place of the weights before."""
+        products = self.products(asked, key).to(self._weights.dtype)
+        return torch.softmax(products, dim=1, out=self._weights[: len(asked)])
 
 
 def _sums_like(like: Tensor) -> Tensor:

@@ -224,11 +224,28 @@ class _NonLocalNd(nn.Module):
 
     def _concatenation_terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j, and g."""
-        theta, phi, g = self._project(x)
-        weight = self.concat_project.conv.weight.flatten()
-        w_theta, w_phi = weight[:, None].split(self.inter_channels)
-        # As columns: onnxruntime 1.31 optimises products with vectors into wrong ones.
-        return (theta @ w_theta)[..., 0], (phi @ w_phi)[..., 0], g
+        looked = self.g[1](x) if self.pool_first else x
+        pool = self.sub_sample and not self.pool_first
+        weights = self.concat_project.conv.weight.flatten(1).chunk(2, dim=1)
+        return (
+            self._reduce(x, "theta", weights[0]),
+            self._reduce(looked, "phi", weights[1], pool=pool),
+            self._convolve(looked, "g", pool=pool),
+        )
+
+    def _reduce(
+        self, x: Tensor, name: str, weight: Tensor, pool: bool = False
+    ) -> Tensor:
+        """The named projection's products (N, P or Q) with ``weight`` (1, D)."""
+        module = getattr(self, name)
+        conv = (module[0] if isinstance(module, nn.Sequential) else module).conv
+        if pool or not _is_plain(conv):
+            # As a column: onnxruntime 1.31 optimises products with vectors into wrong
+            # ones.
+            return (self._convolve(x, name, pool=pool) @ weight.T)[..., 0]
+        # A product of the weights first: no (N, P, D) tensor is made.
+        folded = weight @ conv.weight.flatten(1), (weight @ conv.bias[:, None])[0]
+        return ops.project(x.flatten(2), *folded)[..., 0]
 
 
 def _is_plain(conv: nn.Module) -> bool:

@@ -4,7 +4,6 @@ Both peers are optional. timm imports torchvision, whose wheels don't always fit
 build of PyTorch: they miss their own operators, which nothing here calls.
 """
 
-import re
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -88,55 +87,52 @@ def assert_alike(ours, theirs):
         ("SEResNeXt", 50, dict()),
     ],
 )
-def test_it_equals_mmpretrains(toolbox, name, depth, kwargs):
+def test_it_equals_mmpretrains(toolbox, named, name, depth, kwargs):
     backbones = peer("mmpretrain.models.backbones")
     theirs = getattr(backbones, name)(depth, out_indices=(0, 1, 2, 3), **kwargs)
-    ours = build(name, depth, norm_eval=False, **kwargs)
     randomise(theirs)
+    ours = build(name, depth, norm_eval=False, **kwargs)
     loaded = ours.load_state_dict(theirs.state_dict(), strict=True)
     assert str(loaded) == "<All keys matched successfully>"
+    published = {f"backbone.{k}": v for k, v in theirs.state_dict().items()}
+    init_cfg = dict(type="Pretrained", checkpoint=named(dict(state_dict=published)))
+    ours = build(name, depth, norm_eval=False, init_cfg=init_cfg, **kwargs)
+    ours.init_weights()
     assert_alike(ours, theirs)
 
 
-def timms_names(key):
-    """A parameter of ours as timm's ResNet calls it."""
-    key = key.replace("se_layer.conv1.conv", "se.fc1")
-    return key.replace("se_layer.conv2.conv", "se.fc2")
-
-
-def legacy_names(key):
-    """A parameter of ours as Cadene's port of the authors' weights calls it."""
-    key = key.replace("se_layer.conv1.conv", "se_module.fc1")
-    key = key.replace("se_layer.conv2.conv", "se_module.fc2")
-    key = re.sub(r"^(conv1|bn1)\.", r"layer0.\1.", key)
-    stem = {f"stem.{3 * i}": f"layer0.conv{i + 1}" for i in range(3)}
-    stem |= {f"stem.{3 * i + 1}": f"layer0.bn{i + 1}" for i in range(3)}
-    for mine, theirs in stem.items():
-        key = key.replace(mine + ".", theirs + ".")
-    return key
-
-
 @pytest.mark.parametrize(
-    ("theirs", "renamed", "name", "depth", "kwargs"),
+    ("theirs", "name", "depth", "kwargs"),
     [
-        ("seresnet50", timms_names, "SEResNet", 50, dict()),
-        ("seresnet18", timms_names, "SEResNet", 18, dict()),
-        ("seresnext50_32x4d", timms_names, "SEResNeXt", 50, dict()),
-        ("legacy_seresnet50", legacy_names, "SEResNet", 50, dict(style="caffe")),
-        ("legacy_seresnext50_32x4d", legacy_names, "SEResNeXt", 50, dict()),
-        ("legacy_senet154", legacy_names, "SENet", 154, dict()),
+        ("seresnet50", "SEResNet", 50, dict()),
+        ("seresnet18", "SEResNet", 18, dict()),
+        ("seresnet152d", "SEResNet", 152, dict(deep_stem=True, avg_down=True)),
+        ("seresnext50_32x4d", "SEResNeXt", 50, dict()),
+        ("senet154", "SENet", 154, dict()),
+        ("legacy_seresnet50", "SEResNet", 50, dict(style="caffe")),
+        ("legacy_seresnext50_32x4d", "SEResNeXt", 50, dict()),
+        ("legacy_senet154", "SENet", 154, dict()),
     ],
 )
-def test_it_equals_timms(in_mmdet, theirs, renamed, name, depth, kwargs):
+def test_it_equals_timms(in_mmdet, named, monkeypatch, theirs, name, depth, kwargs):
     timm = peer("timm")
     net = timm.create_model(theirs)
-    legacy = renamed is legacy_names
-    ours = build(name, depth, norm_eval=False, pool_ceil_mode=legacy, **kwargs)
     randomise(net)
-    weights = net.state_dict()
-    ours.load_state_dict({k: weights[renamed(k)] for k in ours.state_dict()})
-    classifier = 2  # a weight and a bias
-    assert len(ours.state_dict()) == len(weights) - classifier
+    log = []
+    monkeypatch.setattr(
+        "nlse_mm.checkpoint.published.print_log", lambda msg, **_: log.append(msg)
+    )
+    ours = build(
+        name,
+        depth,
+        norm_eval=False,
+        pool_ceil_mode=theirs.startswith("legacy"),
+        init_cfg=dict(type="Pretrained", checkpoint=named(net.state_dict())),
+        **kwargs,
+    )
+    ours.init_weights()
+    classifier = "last_linear" if theirs.startswith("legacy") else "fc"
+    assert f"2 not used: {classifier}.bias, {classifier}.weight" in log[0]
 
     class Features(nn.Module):
         def __init__(self):

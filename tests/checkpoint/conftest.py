@@ -1,4 +1,11 @@
-"""A training of one linear layer, whose checkpoints hold all that MMEngine's can."""
+"""A training of one linear layer, whose checkpoints hold all that MMEngine's can.
+
+And a web to download from, or none.
+"""
+
+import os
+import urllib.request
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -98,3 +105,34 @@ def log(monkeypatch):
             f"nlse_mm.checkpoint.{module}.print_log", lambda msg, **_: lines.append(msg)
         )
     return lines
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty hub folder; its ``checkpoints`` is where downloads go."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "mmengine"))
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(request, *_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+
+
+@pytest.fixture
+def web(monkeypatch, tmp_path):
+    """A folder that stands for the whole web, and the URLs that were asked for."""
+    asked, folder = [], tmp_path / "web"
+    folder.mkdir()
+    real = urllib.request.urlopen
+
+    def serve(request, *_, **__):
+        asked.append(request.full_url)
+        return real((folder / os.path.basename(request.full_url)).as_uri())
+
+    monkeypatch.setattr("torch.hub.urlopen", serve)
+    return folder, asked

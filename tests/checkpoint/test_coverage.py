@@ -99,6 +99,20 @@ def test_another_number_of_classes_is_the_same_model(r50, log):
     assert "a.pth has in another shape roi_head.bbox_head.fc_cls.bias" in log[-1]
 
 
+def test_one_head_of_several_may_be_absent_in_training_and_not_in_a_test(r50, log):
+    config = Config.fromfile("configs/keypoint_rcnn_r50.py").model
+    config.backbone.pop("init_cfg")
+    with DefaultScope.overwrite_default_scope("mmdet"), torch.device("meta"):
+        model = ALL_MODELS.build(config)
+    weights = model.state_dict()
+    detector = {k: v for k, v in weights.items() if "keypoint_head" not in k}
+    check_coverage(model, detector, "a.pth")
+    assert "a.pth has no roi_head.keypoint_head.convs" in log[-1]
+    check_coverage(model, weights, "a.pth", testing=True)
+    with pytest.raises(CheckpointError, match=r"nothing of roi_head\.keypoint_head "):
+        check_coverage(model, detector, "a.pth", testing=True)
+
+
 def test_prefixes_of_distributed_training_do_not_matter(log):
     model = nn.Sequential(nn.Linear(2, 2))
     wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)

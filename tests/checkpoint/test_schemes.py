@@ -2,9 +2,7 @@
 
 import os
 import sys
-import urllib.request
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -14,37 +12,6 @@ from torch import nn
 from nlse_mm.checkpoint import CheckpointError
 
 R50 = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """An empty hub folder; its ``checkpoints`` is where downloads go."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "mmengine"))
-    return tmp_path / "hub" / "checkpoints"
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(request, *_, **__):
-        raise URLError("no route to host")
-
-    monkeypatch.setattr("torch.hub.urlopen", refuse)
-
-
-@pytest.fixture
-def web(monkeypatch, tmp_path):
-    """A folder that stands for the whole web, and the URLs that were asked for."""
-    asked, folder = [], tmp_path / "web"
-    folder.mkdir()
-    real = urllib.request.urlopen
-
-    def serve(request, *_, **__):
-        asked.append(request.full_url)
-        return real((folder / os.path.basename(request.full_url)).as_uri())
-
-    monkeypatch.setattr("torch.hub.urlopen", serve)
-    return folder, asked
 
 
 def load(name):

@@ -84,3 +84,14 @@ def test_the_tiny_ones_have_eight_se_layers_that_train(name):
     assert len(layers) == 8
     assert all(p.requires_grad for layer in layers for p in layer.parameters())
     assert hasattr(trunk.layer3[0], "nonlocal_block") == name.endswith("nl")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*_se*.py")), ids=str)
+def test_images_are_prepared_as_for_the_weights(path):
+    """docs/weights.md: RGB on a scale to 255, ImageNet's mean and deviation."""
+    model = load(path.stem).model
+    assert model.backbone.init_cfg.checkpoint.startswith(("mmcls://se-", "timm://"))
+    given = model.data_preprocessor
+    assert given.mean == [123.675, 116.28, 103.53]
+    assert given.std == [58.395, 57.12, 57.375]
+    assert given.bgr_to_rgb

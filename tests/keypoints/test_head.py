@@ -1,5 +1,7 @@
 """The head's loss, its plugins, and batches without people."""
 
+import io
+
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -73,3 +75,41 @@ def test_the_papers_head_has_four_blocks():
         head = MODELS.build(config)
     assert list(head.plugins) == [f"after_conv{i}" for i in (1, 3, 5, 7)]
     assert len(head.convs) == 8
+
+
+def test_mixed_precision_gives_the_loss_of_full_precision():
+    head = small(plugins=[dict(cfg=BLOCK, after_convs=(1,))])
+    x, cells = torch.rand(3, 4, 7, 7), torch.randint(0, 28 * 28, (3, 3))
+    valid = torch.ones(3, 3, dtype=torch.bool)
+    full = head.loss(head(x), cells, valid)["loss_keypoint"]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = head.loss(head(x), cells, valid)["loss_keypoint"]
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, full, rtol=0.02, atol=0.02)
+    mixed.backward()
+    assert all(p.grad.isfinite().all() for p in head.parameters())
+
+
+def test_onnx_gives_the_same_for_any_number_of_regions():
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    head = small(plugins=[dict(cfg=BLOCK, after_convs=(0, 1))]).eval()
+    for place in head.plugins.values():
+        place["nonlocal_block"].conv_out.bn.weight.data.fill_(1)
+    file = io.BytesIO()
+    torch.onnx.export(
+        head,
+        (torch.randn(2, 4, 14, 14),),
+        file,
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("regions", min=1)},),
+        input_names=["x"],
+        output_names=["maps"],
+    )
+    session = runtime.InferenceSession(
+        file.getvalue(), providers=["CPUExecutionProvider"]
+    )
+    x = torch.randn(5, 4, 14, 14)
+    (maps,) = session.run(None, {"x": x.numpy()})
+    assert maps.shape == (5, 3, 56, 56)
+    torch.testing.assert_close(torch.from_numpy(maps), head(x), rtol=1e-4, atol=1e-4)

@@ -30,7 +30,7 @@ from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.non_local import MODES
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
-SIZES = ("14x14", "25x42", "50x84", "100x84", "100x168", "200x336:256")
+SIZES = ("14x14", "25x42", "50x84", "100x168", "200x336:256")
 # Maps of weights that MMCV's block holds at once in a backward pass, to tell
 # beforehand what won't fit.
 PEER_MAPS = 4
@@ -41,8 +41,8 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     cases = []
-    for mode in args.modes:
-        for height, width, channels in args.sizes:
+    for height, width, channels in args.sizes:
+        for mode in args.modes:
             case = Case(mode, height, width, channels)
             measure(case, args)
             cases.append(case)

@@ -20,16 +20,17 @@ def rounds(
     Args:
         steps: What to time, by name.
         number: Rounds, after one of warming up.
-        limit: Seconds after which no further round begins, once there were two, or
-            one where there is nothing to compare.
+        limit: Seconds after which no further round begins, once there were two. Where
+            there is nothing to compare, the round of warming up may be the only one.
 
     Returns:
         Seconds of each step in each round.
     """
     seconds = {name: [] for name in steps}
     started = time.perf_counter()
+    least = 3 if len(steps) > 1 else 1
     for done in range(number + 1):
-        if done > min(len(steps), 2) and time.perf_counter() - started > limit:
+        if done >= least and time.perf_counter() - started > limit:
             break
         for name, step in steps.items():
             start = time.perf_counter()
@@ -37,7 +38,7 @@ def rounds(
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
-    return {name: own[1:] for name, own in seconds.items()}
+    return {name: own[1:] or own for name, own in seconds.items()}
 
 
 def autocast(x: torch.Tensor, enabled: bool = True) -> torch.autocast:

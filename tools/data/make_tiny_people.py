@@ -27,7 +27,7 @@ TRUNK = ((5, 6), (5, 11), (6, 12), (11, 12))
 LEFT, RIGHT, MIDDLE = (255, 120, 0), (0, 120, 255), (40, 190, 40)  # BGR
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=100, help="images (100)")
     parser.add_argument("--size", type=int, nargs=2, default=[160, 192], help="H W")
     parser.add_argument("--seed", type=int, default=0, help="0 or more (0)")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if min(args.train, args.val) < 1 or min(args.size) < 96 or args.seed < 0:
         sys.exit(
             "make_tiny_people: --train and --val must be 1 or more, --size 96 or more "

@@ -1,0 +1,83 @@
+"""An SE trunk starts from published weights, and from no others by mistake."""
+
+from typing import Any
+
+from mmengine.model import PretrainedInit
+from mmengine.model.weight_init import update_init_info
+from torch import nn
+
+from nlse_mm.checkpoint.local_loader import CheckpointError
+from nlse_mm.checkpoint.published import Published, fill_trunk, read_published
+
+from .plugged_trunk import PluggedTrunk
+from .residual_block import number_of_convolutions
+
+
+class PublishedWeights:
+    """Mixed into an SE trunk: ``init_cfg``'s ``Pretrained`` weights are converted.
+
+    MMEngine warns of keys that don't match, and trains with what it found; here the
+    whole trunk has to be covered. Plugins and deformable convolutions' offsets are new
+    layers, which published weights don't have.
+    """
+
+    def init_weights(self) -> None:
+        """As the backbone's own, and the weights of ``Pretrained`` last.
+
+        Raises:
+            CheckpointError: If they don't cover the trunk, or were trained in a trunk
+                that computes something else.
+        """
+        first_time, init_cfg = not self.is_init, self.init_cfg
+        configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
+        pretrained = [c for c in configs if c["type"] in ("Pretrained", PretrainedInit)]
+        self.init_cfg = [c for c in configs if c not in pretrained]
+        try:
+            super().init_weights()
+        finally:
+            self.init_cfg = init_cfg
+        for config in pretrained if first_time else ():
+            load_published(self, **{k: v for k, v in config.items() if k != "type"})
+
+
+def load_published(trunk: nn.Module, checkpoint: str, **options: Any) -> None:
+    """Fill an SE trunk with converted weights; arguments as in ``PretrainedInit``."""
+    published = read_published(checkpoint, **options)
+    _check_computation(trunk, published)
+    fill_trunk(trunk, published, _new_layers(trunk))
+    if hasattr(trunk, "_params_init_info"):  # MMEngine's list for the log file
+        update_init_info(trunk, f"Pretrained: converted from {checkpoint}")
+
+
+def _new_layers(trunk: nn.Module) -> list[str]:
+    plugins = trunk.plugin_modules() if isinstance(trunk, PluggedTrunk) else []
+    return [
+        f"{name}."
+        for name, module in trunk.named_modules()
+        if name.endswith(".conv_offset") or any(module is p for p in plugins)
+    ]
+
+
+def _check_computation(trunk: nn.Module, published: Published) -> None:
+    """Refuse weights of the same keys and shapes that want another computation."""
+    if published.family not in ("timm", "timm-legacy"):
+        return
+    block = trunk.layer1[0]
+    conv2 = published.weights.get("layer1.0.conv2.weight")
+    is_bottleneck = number_of_convolutions(block) == 3
+    grouped = conv2 is not None and conv2.shape[0] != conv2.shape[1]
+    legacy = published.family == "timm-legacy"
+    wanted = dict(pool_ceil_mode=legacy, se_position="standard")
+    found = dict(
+        pool_ceil_mode=trunk.maxpool.ceil_mode,
+        se_position=trunk.se_position,
+    )
+    if is_bottleneck:  # a BasicBlock has no 1x1 convolution to put the stride in
+        wanted["style"] = "caffe" if legacy and not grouped else "pytorch"
+        found["style"] = trunk.style
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise CheckpointError(
+                f"{published.name} ({published.family}) was trained with "
+                f"{key}={value!r}, and the trunk has {key}={found[key]!r}"
+            )

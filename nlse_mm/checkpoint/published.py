@@ -1,0 +1,174 @@
+"""Published weights in our names, and a trunk that is filled with them, or refuses."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from .families import FAMILIES, family_of, our_names
+from .local_loader import CheckpointError
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights of a trunk in our names.
+
+    ``family`` is one of ``FAMILIES``; ``left_over`` are the source's keys that aren't a
+    trunk's, such as its classifier's.
+    """
+
+    name: str
+    family: str
+    weights: dict[str, Tensor]
+    left_over: list[str]
+
+
+def load_state_dict_from(path: str, source: str | None = None) -> dict[str, Tensor]:
+    """Weights of a trunk in our names, from what another library published.
+
+    Args:
+        path: A file (.pth, .bin, .safetensors), or a name such as
+            ``timm://seresnet50.a1_in1k`` or ``mmcls://se-resnet50``.
+        source: ``timm``, ``timm-legacy``, ``mmpretrain`` or ``torchvision``; told by
+            the keys if not given.
+
+    Raises:
+        ValueError: For another ``source``.
+        CheckpointError: If there are no such weights in it, or it can't be loaded.
+    """
+    return read_published(path, source=source).weights
+
+
+def read_published(
+    path: str,
+    *,
+    source: str | None = None,
+    prefix: str | None = None,
+    map_location: Any = "cpu",
+) -> Published:
+    """As :func:`load_state_dict_from`, with where the weights come from.
+
+    Args:
+        path: See there.
+        source: See there.
+        prefix: What stands before the trunk's keys. ``backbone.`` needn't be given, nor
+            need it be there: behind ``mmcls://`` it is already taken off.
+        map_location: As in ``torch.load``.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location, logger="silent")
+    weights = checkpoint.get("state_dict", checkpoint)
+    meta = checkpoint.get("meta")
+    noted = meta.get("converted_from") if isinstance(meta, dict) else None
+    told = noted in FAMILIES and source in (None, noted)
+    family = noted if told else family_of(weights, path, source)
+    bare = _bare_keys(weights, prefix, path)
+    names = our_names(bare, family)
+    if family == "timm-legacy" and not any(".conv3." in key for key in names):
+        raise CheckpointError(
+            f"{path} is a legacy SE-ResNet-18 or 34, which has a ReLU before each SE "
+            "layer, and no trunk here has; the legacy weights from depth 50 on load"
+        )
+    ours = {name: weights[bare[key]] for key, name in names.items()}
+    left_over = sorted(weights.keys() - {bare[key] for key in names})
+    return Published(path, family, ours, left_over)
+
+
+def fill_trunk(
+    trunk: nn.Module, published: Published, new: Collection[str] = ()
+) -> None:
+    """Load the weights into ``trunk`` and log how many keys were used.
+
+    Args:
+        trunk: A ResNet in our names.
+        published: The weights.
+        new: Prefixes of layers that the weights needn't know: plugins.
+
+    Raises:
+        CheckpointError: If a key of the trunk isn't covered, or the weights are of
+            another depth; nothing is loaded then.
+    """
+    name, weights = published.name, published.weights
+    own = {k: v for k, v in trunk.state_dict().items() if not _is_counter(k)}
+    required = {k: v for k, v in own.items() if not k.startswith(tuple(new))}
+    _check_cover(required, weights, name)
+    counters = {key: value for key, value in weights.items() if _is_counter(key)}
+    fitting = {
+        key: value
+        for key, value in weights.items()
+        if key in own and own[key].shape == value.shape
+    }
+    trunk.load_state_dict(fitting | counters, strict=False)
+    surplus = weights.keys() - fitting.keys() - counters.keys()
+    unused = sorted(surplus | set(published.left_over))
+    rest = f"; {len(unused)} not used: {_listing(unused)}" if unused else ""
+    print_log(
+        f"{name} ({published.family}): {len(fitting)} keys fill the whole trunk{rest}",
+        logger="current",
+    )
+
+
+def _check_cover(
+    required: dict[str, Tensor], weights: dict[str, Tensor], name: str
+) -> None:
+    _check_depth(required, weights, name)
+    missing = sorted(required.keys() - weights.keys())
+    if missing:
+        without_se = all(".se_layer." in key for key in missing)
+        hint = "; they are of a trunk without SE layers" if without_se else ""
+        raise CheckpointError(
+            f"{name} does not cover the trunk: it lacks {_listing(missing)}, "
+            f"{len(missing)} of the trunk's {len(required)} keys{hint}"
+        )
+    for key, value in required.items():
+        if value.shape != weights[key].shape:
+            raise CheckpointError(
+                f"{name} is of another trunk: its {key} is "
+                f"{tuple(weights[key].shape)}, the trunk's is {tuple(value.shape)}"
+            )
+
+
+def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str, str]:
+    """The trunk's keys without what stands before them, and the whole keys."""
+    optional = prefix is None or prefix.rstrip(".") == "backbone"
+    start = (prefix or "backbone").rstrip(".") + "."
+    whole = {key.removeprefix("module."): key for key in keys}
+    chosen = {k[len(start) :]: w for k, w in whole.items() if k.startswith(start)}
+    if not chosen and not optional:
+        raise CheckpointError(f"{name} has no key that begins with prefix={prefix!r}")
+    return chosen or whole
+
+
+def _check_depth(own: Collection[str], given: Collection[str], name: str) -> None:
+    ours, theirs = _blocks(own), _blocks(given)
+    for stage in sorted(ours.keys() & theirs.keys()):
+        if ours[stage] != theirs[stage]:
+            least, most = sorted((ours[stage], theirs[stage]))
+            raise CheckpointError(
+                f"{name} is of another depth: its {stage} has {theirs[stage]} blocks, "
+                f"the trunk's has {ours[stage]}, so that {stage}.{least} to "
+                f"{stage}.{most - 1} have no match"
+            )
+
+
+def _blocks(keys: Collection[str]) -> dict[str, int]:
+    """The number of blocks of each stage."""
+    numbers: dict[str, int] = {}
+    for key in keys:
+        found = re.match(r"(layer\d+)\.(\d+)\.", key)
+        if found:
+            stage, block = found.groups()
+            numbers[stage] = max(numbers.get(stage, 0), int(block) + 1)
+    return numbers
+
+
+def _is_counter(key: str) -> bool:
+    return key.endswith("num_batches_tracked")
+
+
+def _listing(keys: list[str]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return ", ".join(keys[:3]) + more

@@ -1,0 +1,84 @@
+"""The training data is drawn as the model gets it, flipped pictures included."""
+
+import runpy
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+
+pytest.importorskip("mmdet")
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools" / "data"))
+import make_tiny_coco  # noqa: E402
+import make_tiny_people  # noqa: E402
+
+FEW = ["--train", "6", "--val", "1", "--size", "96", "130"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    make_tiny_people.main([str(root / "people"), *FEW])
+    make_tiny_coco.main([str(root / "coco"), *FEW])
+    return root
+
+
+@pytest.fixture
+def browse(data, tmp_path, monkeypatch):
+    """Run the tool on a config with the small data; the pictures by name."""
+    for cls in (DefaultScope, Visualizer):  # as in a new process
+        monkeypatch.setattr(cls, "_instance_dict", OrderedDict())
+
+    def run(name, folder, *options):
+        root = f"train_dataloader.dataset.data_root={data / folder}"
+        out = tmp_path / "out"
+        argv = ["browse_data.py", ROOT / "configs/tiny" / name, "--out", out]
+        argv += [*options, "--cfg-options", root]
+        monkeypatch.setattr(sys, "argv", list(map(str, argv)))
+        script = ROOT / "tools/analysis/browse_data.py"
+        runpy.run_path(str(script), run_name="__main__")
+        return {p.name: cv2.imread(str(p)) for p in sorted(out.glob("*"))}
+
+    return run
+
+
+def test_flipped_figures_are_among_the_pictures_and_named(browse, data):
+    pictures = browse("keypoint_rcnn_r18_nl.py", "people")
+    assert len(pictures) == 6
+    flipped = [name for name in pictures if name.endswith("_horizontal.png")]
+    assert 0 < len(flipped) < 6
+    for name, picture in pictures.items():
+        number = name.split("_")[1].removesuffix(".png")
+        plain = cv2.imread(str(data / "people/train2017" / f"{number}.jpg"))
+        mirrored = plain[:, ::-1]
+        same = [np.mean(np.abs(picture - p) < 2) for p in (plain, mirrored)]
+        assert np.argmax(same) == (name in flipped)
+        assert 0.5 < max(same) < 1  # something is drawn on it
+
+
+def test_the_same_seed_draws_the_same_pictures_and_the_number_is_kept(browse):
+    a = browse("keypoint_rcnn_r18_nl.py", "people", "--number", 3, "--seed", 5)
+    b = browse("keypoint_rcnn_r18_nl.py", "people", "--number", 3, "--seed", 5)
+    assert len(a) == 3
+    assert all(np.array_equal(a[name], b[name]) for name in b)
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn_r18.py", "fcn_r18_nl.py"])
+def test_boxes_masks_and_labels_are_drawn_too(browse, name):
+    pytest.importorskip(Config.fromfile(ROOT / "configs/tiny" / name).default_scope)
+    pictures = browse(name, "coco", "--number", 2)
+    assert len(pictures) == 2
+    assert all(picture.any() for picture in pictures.values())
+
+
+def test_no_picture_at_all_is_refused(browse, capsys):
+    with pytest.raises(SystemExit) as ended:
+        browse("keypoint_rcnn_r18_nl.py", "people", "--number", 0)
+    assert ended.value.code == 2
+    assert "--number 0 is not 1 or more" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+#!/usr/bin/env python
+"""Convert published weights of a ResNet to the key names of nlse_mm's trunks.
+
+    tools/checkpoint/convert.py seresnet50.safetensors seresnet50.pth
+    tools/checkpoint/convert.py timm://legacy_senet154.in1k senet154.pth
+
+SRC is a file (.pth, .bin, .safetensors) or a name behind timm://, mmcls:// or
+torchvision://. DST holds the trunk alone, for model.backbone.init_cfg.checkpoint. An
+SE trunk converts by itself what its init_cfg names; a file is for everything else.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from nlse_mm.checkpoint.families import FAMILIES
+from nlse_mm.checkpoint.published import read_published
+from nlse_mm.engine.user_error import UserError, in_one_sentence
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", metavar="SRC", help="file or name of the weights")
+    parser.add_argument("target", metavar="DST", type=Path, help="file to write")
+    parser.add_argument(
+        "--from",
+        dest="family",
+        choices=FAMILIES,
+        help="where the weights come from (told by their keys if not given)",
+    )
+    return parser.parse_args()
+
+
+@in_one_sentence
+def main() -> None:
+    args = parse_arguments()
+    if args.target.exists():
+        raise UserError(f"{args.target} exists already; nothing was written")
+    if not args.target.parent.is_dir():
+        raise UserError(f"the folder {args.target.parent} of DST does not exist")
+    published = read_published(args.source, source=args.family)
+    checkpoint = dict(
+        state_dict=published.weights, meta=dict(converted_from=published.family)
+    )
+    unfinished = args.target.with_name(f".{args.target.name}.{os.getpid()}")
+    torch.save(checkpoint, unfinished)
+    os.replace(unfinished, args.target)
+    print(
+        f"{args.target}: {len(published.weights)} keys from {args.source} "
+        f"({published.family}); left out: {', '.join(published.left_over) or 'none'}"
+    )
+
+
+if __name__ == "__main__":
+    main()
