@@ -2,6 +2,7 @@
 
 from .resnet import ResNet, ResNetV1c, ResNetV1d, ResNeXt
 from .se_resnet import SEResNet, SEResNeXt
+from .self_attention_net import SelfAttentionNet
 from .senet import SENet
 from .with_plugins import WithPlugins
 
@@ -13,5 +14,6 @@ __all__ = [
     "SENet",
     "SEResNeXt",
     "SEResNet",
+    "SelfAttentionNet",
     "WithPlugins",
 ]

@@ -1,6 +1,7 @@
 """The attention blocks, ``(N, C, H, W) -> (N, C, H, W)``, one idea a file."""
 
 from .non_local import NonLocal1d, NonLocal2d, NonLocal3d
+from .self_attention import SelfAttention2d
 from .squeeze_excitation import SELayer
 
-__all__ = ["NonLocal1d", "NonLocal2d", "NonLocal3d", "SELayer"]
+__all__ = ["NonLocal1d", "NonLocal2d", "NonLocal3d", "SELayer", "SelfAttention2d"]

@@ -9,7 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nlse_mm.plugins import NonLocal2d
+from nlse_mm.plugins import NonLocal2d, SelfAttention2d
+from nlse_mm.plugins.self_attention import ENCODINGS
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -73,6 +74,15 @@ def test_no_operator_returns_a_map(mode):
     live = measure(block, 160, 100)
     assert live.largest < count * count * 4 / 8
     assert live.peak < count * count * 4 / 8
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("content", [False, True])
+def test_self_attention_makes_no_map_either(encoding, content):
+    layer = SelfAttention2d(32, 32, num_heads=2, encoding=encoding, content=content)
+    small, large = measure(layer, 40, 100), measure(layer, 80, 100)
+    assert large.peak <= 2.2 * small.peak
+    assert large.largest < 2 * (80 * 100) ** 2 * 4 / 8
 
 
 def test_the_measurement_sees_mmcvs_map():

@@ -1,0 +1,65 @@
+"""Where heads look: known for a convolution's, and the tool that draws it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nlse_mm.analysis import look_at_heads
+from nlse_mm.plugins import SelfAttention2d
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_heads_of_a_convolution_look_at_its_kernels_places():
+    layer = SelfAttention2d.from_conv(nn.Conv2d(2, 2, 3, padding=2, dilation=2))
+    (heads,) = look_at_heads(nn.Sequential(layer), reach=4)
+    places = [(y, x) for y in (-2, 0, 2) for x in (-2, 0, 2)]
+    torch.testing.assert_close(heads.mean, torch.tensor(places).double())
+    assert heads.covariance.abs().max() < 1e-6
+    assert heads.distinct() == 9
+    assert heads.name == "0"
+    assert heads.weights[0, 2, 2] > 0.999  # offset (-2, -2) of at most 4
+
+
+def test_a_bells_width_is_its_standard_deviation():
+    layer = SelfAttention2d(2, 2, num_heads=1)
+    with torch.no_grad():
+        layer.encoding.centre.copy_(torch.tensor([[1.0, -2.0]]))
+        layer.encoding.sharpness.fill_(1 / 1.5)
+    (heads,) = look_at_heads(layer)
+    torch.testing.assert_close(heads.mean, torch.tensor([[1.0, -2.0]]).double())
+    expected = 1.5**2 * torch.eye(2, dtype=torch.float64)
+    torch.testing.assert_close(heads.covariance[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_without_such_layers_ends_in_a_sentence():
+    with pytest.raises(ValueError, match="Linear has no SelfAttention2d layer"):
+        look_at_heads(nn.Linear(1, 1))
+
+
+def test_the_tool_draws_the_start(tmp_path):
+    pytest.importorskip("mmseg")
+    picture = tmp_path / "new" / "heads.png"
+    script = ROOT / "tools" / "analysis" / "show_heads.py"
+    config = ROOT / "configs" / "tiny" / "fcn_sa6.py"
+    done = subprocess.run(
+        [sys.executable, script, config, "--output", picture],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "of 9" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    done = subprocess.run(
+        [sys.executable, script, config, tmp_path / "no.pth"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("no.pth does not exist")

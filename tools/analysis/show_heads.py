@@ -1,0 +1,117 @@
+#!/usr/bin/env python
+"""Draw where each head of each self-attention layer looks, relative to the query.
+
+    tools/analysis/show_heads.py configs/tiny/fcn_sa6.py
+    tools/analysis/show_heads.py CONFIG work_dirs/fcn_sa6/iter_*.pth --output heads.png
+
+A column is a layer, a row a state of the training: the start, with the config's seed
+or 0, and then each checkpoint. The grid's cells are positions of the layer's map, the
+one in the middle is the query's. A dot is a head's mean offset, an ellipse one standard
+deviation around it, as in the paper's figures (arXiv 1911.03584).
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+from rich.progress import track
+
+from nlse_mm.analysis import Heads, look_at_heads
+from nlse_mm.engine.user_error import UserError, in_one_sentence
+
+
+@in_one_sentence
+def main() -> None:
+    args = parse_args()
+    model = build(args.config)
+    states = {"at the start": look_at_heads(model, args.reach)}
+    for path in track(args.checkpoints, "Checkpoints"):
+        if not Path(path).is_file():
+            raise UserError(f"the checkpoint {path} does not exist")
+        load_checkpoint(model, path, map_location="cpu")
+        states[Path(path).stem] = look_at_heads(model, args.reach)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    draw(states, args.reach).savefig(args.output, dpi=90)
+    for state, layers in states.items():
+        counts = ", ".join(f"{h.distinct()} of {len(h.mean)}" for h in layers)
+        print(f"{state}: heads at distinct positions, by layer: {counts}")
+    print(args.output)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config")
+    parser.add_argument("checkpoints", nargs="*", help="drawn in this order")
+    parser.add_argument("--output", type=Path, default=Path("heads.png"))
+    parser.add_argument(
+        "--reach", type=int, default=8, help="offsets drawn, each way (8)"
+    )
+    return parser.parse_args()
+
+
+def build(path: str) -> torch.nn.Module:
+    if not Path(path).is_file():
+        raise UserError(f"the config {path} does not exist")
+    config = Config.fromfile(path)
+    init_default_scope(config.get("default_scope", "mmengine"))
+    torch.manual_seed(config.get("randomness", {}).get("seed", 0))
+    model = MODELS.build(config.model)
+    model.init_weights()
+    return model
+
+
+def draw(states: dict[str, list[Heads]], reach: int) -> Figure:
+    """The picture, a row for each state and a column for each layer."""
+    columns = max(len(layers) for layers in states.values())
+    figure = Figure(figsize=(2.2 * columns, 2.4 * len(states)), layout="constrained")
+    axes = figure.subplots(len(states), columns, squeeze=False)
+    for row, (state, layers) in zip(axes, states.items(), strict=True):
+        for axis, heads in zip(row, layers, strict=False):
+            draw_layer(axis, heads, reach)
+            axis.set_title(heads.name.replace("backbone.", ""), fontsize=7)
+        row[0].set_ylabel(state, fontsize=9)
+    return figure
+
+
+def draw_layer(axis, heads: Heads, reach: int) -> None:
+    edges = [i - 0.5 for i in range(-reach, reach + 2)]
+    axis.set(xlim=(edges[0], edges[-1]), ylim=(edges[-1], edges[0]), aspect="equal")
+    axis.set_xticks(edges, labels=[])
+    axis.set_yticks(edges, labels=[])
+    axis.tick_params(length=0)
+    axis.grid(linewidth=0.3)
+    axis.add_patch(
+        Ellipse((0, 0), 0.9, 0.9, facecolor="none", edgecolor="black", linewidth=1)
+    )
+    for number, (mean, covariance) in enumerate(
+        zip(heads.mean, heads.covariance, strict=True)
+    ):
+        color = f"C{number % 10}"
+        (variances, directions) = torch.linalg.eigh(covariance)
+        down, right = directions[:, 1].tolist()
+        width, height = 2 * variances.clamp(min=0).sqrt().flip(0)
+        place = mean[1].item(), mean[0].item()
+        axis.add_patch(
+            Ellipse(
+                place,
+                width.item(),
+                height.item(),
+                angle=math.degrees(math.atan2(down, right)),
+                color=color,
+                alpha=0.25,
+                linewidth=0,
+            )
+        )
+        axis.plot(*place, "o", color=color, markersize=3)
+
+
+if __name__ == "__main__":
+    main()
