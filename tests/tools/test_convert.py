@@ -1,6 +1,6 @@
 """tools/checkpoint/convert.py: published weights to a file in our names."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,15 +18,21 @@ LEGACY = {
 }
 
 
-def convert(*arguments):
-    script = ROOT / "tools" / "checkpoint" / "convert.py"
-    return subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+@pytest.fixture
+def convert(monkeypatch, capsys):
+    """Run the tool; its exit code and what it wrote to stdout and stderr."""
+
+    def run(*arguments):
+        script = str(ROOT / "tools" / "checkpoint" / "convert.py")
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        code = 0
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
@@ -36,12 +42,12 @@ def source(tmp_path):
     return path
 
 
-def test_it_writes_our_names_and_notes_the_family(source, tmp_path):
+def test_it_writes_our_names_and_notes_the_family(convert, source, tmp_path):
     target = tmp_path / "target.pth"
-    done = convert(source, target)
-    assert done.returncode == 0, done.stderr
-    assert "3 keys" in done.stdout
-    assert "(timm-legacy); left out: last_linear.bias" in done.stdout
+    code, out, err = convert(source, target)
+    assert (code, err) == (0, "")
+    assert "3 keys" in out
+    assert "(timm-legacy); left out: last_linear.bias" in out
     published = read_published(str(target))
     assert published.family == "timm-legacy"
     theirs = ["layer0.conv1.weight", "layer1.0.conv3.weight"]
@@ -54,7 +60,7 @@ def test_it_writes_our_names_and_notes_the_family(source, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.bin", "target.pth"]
 
 
-def test_mistakes_end_in_one_sentence_and_write_nothing(source, tmp_path):
+def test_mistakes_end_in_one_sentence_and_write_nothing(convert, source, tmp_path):
     target = tmp_path / "target.pth"
     cases = [
         ([source, source], "source.bin exists already"),
@@ -62,9 +68,9 @@ def test_mistakes_end_in_one_sentence_and_write_nothing(source, tmp_path):
         ([source, target, "--from", "timm"], "holds no weights of timm"),
     ]
     for arguments, words in cases:
-        done = convert(*arguments)
-        assert done.returncode == 2
-        (line,) = done.stderr.splitlines()
+        code, _, err = convert(*arguments)
+        assert code == 2
+        (line,) = err.splitlines()
         assert line.startswith("error: ")
         assert words in line
     assert [p.name for p in tmp_path.iterdir()] == ["source.bin"]
