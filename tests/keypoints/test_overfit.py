@@ -1,7 +1,7 @@
 """It learns: eight real photos by heart.
 
-Measured once, on two AMD EPYC cores: keypoint AP 0.967 and box AP 1.000 after 500 steps
-of four photos, in 6 1/2 minutes.
+Measured on two AMD EPYC cores: keypoint AP 0.957 and box AP 1.000 after 500 steps of
+four photos, in 4 minutes 55 seconds.
 """
 
 import json
