@@ -76,7 +76,10 @@ def set_pictures(cfg: Config, args: argparse.Namespace) -> None:
     hook.draw = True
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
-    if args.show_dir and cfg.get("default_scope") == "mmseg":
+    is_mmseg = cfg.get("default_scope") == "mmseg"
+    if is_mmseg:
+        hook.setdefault("interval", 1)  # a picture of every image, as in MMDetection
+    if args.show_dir and is_mmseg:
         cfg.visualizer.save_dir = args.show_dir
     elif args.show_dir:
         hook.test_out_dir = args.show_dir

@@ -57,7 +57,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=400)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=800, val_interval=400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -66,7 +66,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=1200)
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=800)
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -3,12 +3,14 @@
 import functools
 import linecache
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 import mmengine.registry
+import torch
 
 from nlse_mm.checkpoint import CheckpointError
 
@@ -16,6 +18,16 @@ USERS_MISTAKE = 2  # the exit code that argparse and the shell use for a wrong c
 
 _OURS = str(Path(__file__).parents[1])
 _REGISTRY = str(Path(mmengine.registry.__file__).parent)
+_TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
+# What PyTorch makes of an exception in a data worker: its traceback as the message.
+_WORKERS = re.compile(
+    r"""Caught\ \w+\ in\ DataLoader\ worker.*
+    ^\ \ File\ "(?P<file>[^"]+)",\ line\ \d+,\ in\ \S+\n  # the innermost frame
+    \ +(?P<line>[^\n]*)\n
+    (?:\ [^\n]*\n)*
+    [\w.]+:\ (?P<sentence>.*)\Z""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
 
 
 class UserError(Exception):
@@ -27,8 +39,10 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
 
     A mistake is a ``UserError``, a ``CheckpointError``, an exception that a ``raise``
     of this package throws on purpose (a misspelt ``position``), or a name or argument
-    that MMEngine's registry refuses. Of the processes of one machine the first one
-    speaks. ``NLSE_MM_TRACEBACK=1`` shows the traceback of these, too.
+    that MMEngine's registry refuses; in the process itself or in one of its data
+    workers. Of the processes of one machine the first one speaks, and each of them
+    where the data is wrong, which is its own. ``NLSE_MM_TRACEBACK=1`` shows the
+    traceback of these, too.
     """
 
     @functools.wraps(main)
@@ -39,7 +53,7 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
             sentence = users_mistake(error)
             if sentence is None or os.environ.get("NLSE_MM_TRACEBACK"):
                 raise
-            if os.environ.get("LOCAL_RANK", "0") == "0":
+            if os.environ.get("LOCAL_RANK", "0") == "0" or _is_of_data(error):
                 print(f"error: {sentence}", file=sys.stderr, flush=True)
             sys.exit(USERS_MISTAKE)
 
@@ -48,6 +62,9 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
 
 def users_mistake(error: Exception) -> str | None:
     """The sentence for a user's mistake, or None if it is a fault of the program."""
+    workers = _WORKERS.match(str(error))
+    if workers and _is_our_raise(workers["file"], workers["line"]):
+        return " ".join(workers["sentence"].split())
     if isinstance(error, (UserError, CheckpointError)) or _is_deliberate(error):
         # A KeyError's str() is the repr of its message.
         is_key = isinstance(error, KeyError) and len(error.args) == 1
@@ -60,15 +77,24 @@ def users_mistake(error: Exception) -> str | None:
 def _is_deliberate(error: Exception) -> bool:
     if not isinstance(error, (KeyError, ValueError, TypeError, OSError, ImportError)):
         return False
-    filename, line = _origin(error.__traceback__)
-    if filename.startswith(_REGISTRY):
-        return True
+    *_, (filename, line) = _frames(error.__traceback__)
+    return filename.startswith(_REGISTRY) or _is_our_raise(filename, line)
+
+
+def _is_our_raise(filename: str, line: str) -> bool:
     return filename.startswith(_OURS) and line.startswith("raise ")
 
 
-def _origin(traceback: TracebackType) -> tuple[str, str]:
-    """File and source line at which an exception was thrown."""
-    while traceback.tb_next:
+def _is_of_data(error: Exception) -> bool:
+    """Whether it was thrown while a batch was read."""
+    return any(
+        filename.startswith(_TORCH_DATA) for filename, _ in _frames(error.__traceback__)
+    )
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, str]]:
+    """File and source line of the calls that led to an exception, outermost first."""
+    while traceback:
+        filename = traceback.tb_frame.f_code.co_filename
+        yield filename, linecache.getline(filename, traceback.tb_lineno).strip()
         traceback = traceback.tb_next
-    filename = traceback.tb_frame.f_code.co_filename
-    return filename, linecache.getline(filename, traceback.tb_lineno).strip()

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
@@ -122,6 +125,42 @@ def test_the_panoptic_metric_says_where_panopticapi_is():
 
     with pytest.raises(RuntimeError, match=r"git.*cocodataset/panopticapi"):
         METRICS.build(load("panoptic_fpn_r50_nl").val_evaluator)
+
+
+SCENES = sorted(
+    path.relative_to(CONFIGS).with_suffix("").as_posix()
+    for word in ("fcn", "nlhead", "deeplab")
+    for path in CONFIGS.rglob(f"{word}*.py")
+)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_its_tta_sees_a_photo_and_its_mirror_image_and_keeps_the_labels(name, tmp_path):
+    pytest.importorskip("mmseg")
+    config = load(name)
+    assert config.tta_model.type == "SegTTAModel"
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    labels = np.ones((40, 60), np.uint8)
+    labels[0, 0] = 3
+    cv2.imwrite(str(tmp_path / "photo.png"), photo)
+    cv2.imwrite(str(tmp_path / "labels.png"), labels)
+    from_one = "ade20k" in name  # 0 is no label there
+    info = dict(
+        img_path=str(tmp_path / "photo.png"),
+        seg_map_path=str(tmp_path / "labels.png"),
+        label_map=None,
+        reduce_zero_label=from_one,
+        seg_fields=[],
+    )
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        views = Compose(config.tta_pipeline)(info)
+    sizes = {view.shape for view in views["inputs"]}
+    assert len(views["inputs"]) == 2 * len(sizes)
+    for plain, mirrored in zip(*[iter(views["inputs"])] * 2, strict=True):
+        assert torch.equal(plain.flip(2), mirrored)
+    for sample in views["data_samples"]:
+        expected = torch.from_numpy(labels).long() - from_one
+        assert torch.equal(sample.gt_sem_seg.data[0], expected)
 
 
 def test_miou_equals_an_independent_count_of_pixels():

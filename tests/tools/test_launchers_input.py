@@ -1,18 +1,11 @@
 """A mistake on the command line or in a config ends in one sentence."""
 
-import runpy
-import sys
-from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 pytest.importorskip("mmdet")
-TOOLS = Path(__file__).parents[2] / "tools"
 TOY = Path(__file__).parent / "launcher_toy"
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -33,12 +26,8 @@ model = dict(
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _here(launch, monkeypatch):
     monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    for cls in (DefaultScope, MessageHub, MMLogger, Visualizer):  # as in a new process
-        monkeypatch.setattr(cls, "_instance_dict", OrderedDict())
     text = PLUGGED.replace("TOY", str(TOY))
     Path("plugged.py").write_text(text)
     Path("broken.py").write_text("model = dict(\n")
@@ -51,28 +40,6 @@ def _here(tmp_path, monkeypatch):
         "data_root = 'no/coco/'\n"
         "train_dataloader = dict(dataset=dict(data_root=data_root))\n"
     )
-
-
-def call(script, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-    runpy.run_path(str(TOOLS / script), run_name="__main__")
-
-
-@pytest.fixture
-def mistake(monkeypatch, capsys):
-    """Run a tool that has to refuse, and return its sentence."""
-
-    def run(script, *arguments):
-        with pytest.raises(SystemExit) as ended:
-            call(script, monkeypatch, *arguments)
-        assert ended.value.code == 2
-        assert not list(Path().rglob("epoch_*.pth"))
-        errors = capsys.readouterr().err.strip().splitlines()
-        said = [line for line in errors if line.startswith("error: ")]
-        assert said == errors[-1:]
-        return said[0]
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -142,8 +109,8 @@ def test_test_refuses(mistake, checkpoint, options, words):
     assert words in said
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
+def test_a_fault_of_the_program_keeps_its_traceback(launch):
     option = "model.plugins.0.cfg.type=nlse_mm.Faulty"
     work = ("--work-dir", "work", "--cfg-options", option)
     with pytest.raises(KeyError, match="a fault of the program"):
-        call("train.py", monkeypatch, "plugged.py", *work)
+        launch("train.py", "plugged.py", *work)
