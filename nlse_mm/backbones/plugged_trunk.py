@@ -45,9 +45,11 @@ class PluggedTrunk:
 
     def init_weights(self) -> None:
         """As the backbone's own; then the plugins', unless weights were loaded."""
-        first_time = not self.is_init
-        super().init_weights()
-        if first_time and not _loads_weights(self.init_cfg):
+        # A plain nn.Module, as a user may have for a backbone, has none of these.
+        first_time = not getattr(self, "is_init", False)
+        if hasattr(super(), "init_weights"):
+            super().init_weights()
+        if first_time and not _loads_weights(getattr(self, "init_cfg", None)):
             for plugin in self.plugin_modules():
                 if hasattr(plugin, "init_weights"):
                     plugin.init_weights()

@@ -5,8 +5,12 @@ import pickle
 
 import pytest
 import torch
+from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
+from mmengine.model import BaseModule, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
+
+from nlse_mm.registry import MODELS as OURS
 
 NL = dict(type="nlse_mm.NonLocal2d", sub_sample=True, norm_cfg=dict(type="BN"))
 DOUBLE = dict(type="nlse_mm.Affine", scale=2.0)
@@ -17,6 +21,30 @@ SWIN = dict(
     num_heads=(1, 2, 3, 4),
 )
 R18 = dict(base="ResNet", depth=18, base_channels=8)
+
+
+@OURS.register_module()
+class Returns(nn.Module):
+    """A plain module: a convolution's map, through one of ``HOW``."""
+
+    HOW = {
+        "map": lambda x, _: x,
+        "maps by name": lambda x, _: dict(first=x, second=x + 1),
+        "vector": lambda x, _: x.mean((2, 3)),
+        "tokens": lambda x, _: x.flatten(2).mT,
+        "channels last": lambda x, _: x.permute(0, 2, 3, 1),
+        "map and token": lambda x, _: ([x, x.mean((2, 3))],),
+        "more in training": lambda x, self: (x,) * (1 + self.training),
+        "nothing that runs": lambda x, _: x.no_such_thing,
+    }
+
+    def __init__(self, how):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, stride=4)
+        self.how = how
+
+    def forward(self, x):
+        return self.HOW[self.how](self.conv(x), self)
 
 
 def build(*plugins, **kwargs):
@@ -129,3 +157,125 @@ def test_a_wrong_line_is_refused(toolbox, line, said):
 def test_tokens_are_refused_with_a_way_out(toolbox):
     with pytest.raises(ValueError, match="output= takes"):
         build(dict(cfg=NL, after="stages.2.blocks.0"), **SWIN)
+
+
+@pytest.mark.parametrize("how", ["vector", "tokens", "channels last", "map and token"])
+def test_an_output_that_is_no_map_is_refused(in_mmdet, how):
+    with pytest.raises(ValueError, match=r"not a map of shape \(N, C, H, W\)"):
+        build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how=how)
+
+
+def test_a_base_that_does_not_run_is_refused(in_mmdet):
+    with pytest.raises(ValueError, match=r"did not run on images .*no_such_thing"):
+        build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how="nothing that runs")
+
+
+def test_a_base_that_does_not_exist_is_refused(in_mmdet):
+    with pytest.raises(KeyError, match="mmdet has no model 'Swim'"):
+        build(dict(cfg=NL, output=0), base="Swim")
+
+
+def test_a_base_that_returns_more_in_training_says_so(in_mmdet):
+    line = dict(cfg=DOUBLE, output=0)
+    model = build(line, base="nlse_mm.Returns", how="more in training")
+    with pytest.raises(RuntimeError, match="returns 2 maps in training"):
+        model(image())
+
+
+@pytest.mark.parametrize("how", ["map", "maps by name"])
+def test_a_plain_module_that_returns_one_map_or_a_dict(in_mmdet, how):
+    base = dict(base="nlse_mm.Returns", how=how)
+    model = build(dict(cfg=DOUBLE, output=-1), **base)
+    stock, x = stock_of(model, **base), image()
+    ours, theirs = model(x), stock(x)
+    if how == "map":
+        assert torch.equal(ours, 2 * theirs)
+    else:
+        assert torch.equal(ours["first"], theirs["first"])
+        assert torch.equal(ours["second"], 2 * theirs["second"])
+
+
+def test_lines_of_one_place_run_in_the_order_written(toolbox):
+    add = dict(type="nlse_mm.Affine", shift=1.0)
+    for place, name in (
+        (dict(output=1), "output1"),
+        (dict(after="layer2"), "after_layer2"),
+    ):
+        model = build(dict(cfg=DOUBLE, **place), dict(cfg=add, **place), **R18)
+        stock, x = stock_of(model, **R18), image()
+        assert torch.equal(model(x)[1], 2 * stock(x)[1] + 1)
+        assert hasattr(model, f"affine_{name}_2")
+
+
+@pytest.mark.parametrize("kwargs", [SWIN, R18], ids=["swin", "resnet"])
+def test_the_start_is_the_bases_after_its_own_initialisation(toolbox, kwargs):
+    places = [dict(output=-1)] + [dict(after="layer2")] * (kwargs is R18)
+    model = build(*(dict(cfg=NL, **place) for place in places), **kwargs)
+    model.init_weights()
+    stock, x = stock_of(model, **kwargs), image()
+    for a, b in zip(model(x), stock(x), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("place", [dict(after="layer2"), dict(output=1)])
+def test_plugins_train_in_frozen_stages(toolbox, place):
+    frozen = dict(R18, frozen_stages=4, norm_eval=True)
+    model = build(dict(cfg=NL, **place), **frozen)
+    for mode in (True, False, True):
+        model.train(mode)
+    (plugin,) = model.plugin_modules()
+    assert all(p.requires_grad for p in plugin.parameters())
+    assert all(m.training for m in plugin.modules())
+    assert not model.layer2[0].conv1.weight.requires_grad
+    assert not model.layer2[0].bn1.training
+
+
+def test_weights_that_are_loaded_are_not_initialised_again(toolbox, tmp_path):
+    line = dict(cfg=NL, after="layer2")
+    trained = build(line, **R18)
+    for parameter in trained.parameters():
+        nn.init.normal_(parameter)
+    torch.save(trained.state_dict(), tmp_path / "trained.pth")
+    loads = dict(type="Pretrained", checkpoint=str(tmp_path / "trained.pth"))
+    model = build(line, **R18, init_cfg=loads)
+    model.init_weights()
+    for key, value in trained.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value)
+
+
+def test_a_plain_module_in_a_model_is_initialised(in_mmdet):
+    model = build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how="map")
+    (plugin,) = model.plugin_modules()
+    nn.init.ones_(plugin.conv_out.bn.weight)
+    detector = BaseModule()
+    detector.backbone = model
+    detector.init_weights()
+    assert not plugin.conv_out.bn.weight.any()
+
+
+def test_conversion_fusion_and_tracing_keep_the_plugins_running(toolbox):
+    lines = [dict(cfg=NL, after="layer3.0"), dict(cfg=DOUBLE, output=3)]
+    model, x = build(*lines, **R18).eval(), image()
+    nn.init.ones_(model.nonlocal_block_after_layer3_0.conv_out.bn.weight)
+    expected = model(x)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(model))
+    fused = fuse_conv_bn(revert_sync_batchnorm(converted))
+    traced = torch.compile(model, fullgraph=True, backend="eager")
+    for maps in (fused(x), traced(x)):
+        for a, b in zip(maps, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    plain = torch.compile(build(**R18), fullgraph=True, backend="eager")
+    plain.eval()
+    assert not torch.equal(plain(x)[3], expected[3])
+
+
+def test_there_are_no_hooks(toolbox):
+    model = build(dict(cfg=NL, after="layer3"), dict(cfg=NL, output=1), **R18)
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_a_base_that_is_no_name_is_refused(in_mmdet):
+    with pytest.raises(ValueError, match="is not a name, such as 'SwinTransformer'"):
+        build(base=dict(type="ResNet", depth=18))
