@@ -24,7 +24,7 @@ class DryRun:
         model: A built backbone, which takes images, or neck, which takes maps.
         paths: Modules to watch.
         in_channels: As the model's argument: of the images, or of each map.
-        img_size: The only image size (H, W) that the model takes, where there is one.
+        img_size: A size (H, W) that the model is made for, and may insist on.
 
     Raises:
         ValueError: If the model runs on none of the inputs tried.
@@ -37,7 +37,8 @@ class DryRun:
         in_channels: int | Sequence[int] | None = None,
         img_size: tuple[int, int] | None = None,
     ):
-        sizes = (*((img_size,) if img_size else ()), *SIZES)
+        # Small first: most models with an img_size take others as well, and faster.
+        sizes = (SIZES[0], *((img_size,) if img_size else ()), *SIZES[1:])
         watched = {path: model.get_submodule(path) for path in paths}
         first = None
         for self.size, args in _inputs(in_channels, sizes):
@@ -74,16 +75,19 @@ def _inputs(
 ) -> Iterator[tuple[tuple[int, int], tuple]]:
     """Arguments for ``forward`` to try, each with its size (H, W) in pixels."""
     if isinstance(in_channels, Sequence):
-        for size in sizes[1:]:
-            yield size, (_pyramid(in_channels, size),)
+        for size in SIZES[1:]:
+            maps = _pyramid(in_channels, size)
+            yield size, (maps,)
             yield size, (_pyramid(in_channels[::-1], size)[::-1],)
             yield size, (tuple(torch.zeros(1, c, 16, 24) for c in in_channels),)
+            # A recursive pyramid (RFP) runs a backbone of its own on the image.
+            yield size, ((torch.zeros(1, 3, *size), *maps),)
         return
     for size in sizes:
         yield size, (torch.zeros(1, in_channels or 3, *size),)
     if in_channels is not None:
         for number in _NUMBERS_OF_MAPS:
-            yield sizes[2], (_pyramid([in_channels] * number, sizes[2]),)
+            yield SIZES[2], (_pyramid([in_channels] * number, SIZES[2]),)
 
 
 def _pyramid(channels: Sequence[int], size: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -28,7 +28,7 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
     The result is an instance of the base's class, and its parameters keep their names.
     A plugin is a child of the model, named by its place: ``nonlocal_block_output2``, or
     ``nonlocal_block_after_layer3_4``; a second one of its type there ends in ``_2``.
-    Its ``in_channels`` is found by a trial run on a small input, unless its cfg has it.
+    Its ``in_channels`` is found by a trial run on a small input.
 
     Args:
         base: The registered name, of the active toolbox (``'SwinTransformer'``) or with
@@ -41,6 +41,7 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
 
     Raises:
         KeyError: If there is no such base.
+        ValueError: If ``base`` is not a name.
         ValueError: For a line that can't be placed: a path that doesn't exist, that the
             model doesn't run or runs more than once, a norm layer or a convolution
             (fusing and SyncBN conversion replace those), an output that doesn't exist
@@ -53,6 +54,8 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
         >>> type(trunk).__name__, trunk.nonlocal_block_output2.in_channels
         ('PluggedSwinTransformer', 384)
     """
+    if not isinstance(base, str):
+        raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
     model = _build(base, kwargs)
     for line in lines:
@@ -156,8 +159,7 @@ def _place(model: nn.Module, lines: list[Place], kwargs: dict[str, Any]) -> None
     placed = []
     for line in lines:
         channels = _channels(line, run, maps, type(model).__name__)
-        cfg = dict(line.cfg)
-        name, plugin = build_plugin(cfg, cfg.pop("in_channels", channels), line.key)
+        name, plugin = build_plugin(line.cfg, channels, line.key)
         placed.append((line, name, plugin, channels))
     mix_in(model, PluggedModel)
     model.output_plugins, model.after_plugins = {}, []

@@ -25,7 +25,7 @@ def test_it_builds(leaf):
     added = [
         n
         for n, _ in model.named_modules()
-        if n.endswith(("nonlocal_block", "nl_block", "se_layer"))
+        if n.split(".")[-1].startswith(("nonlocal_block", "nl_block", "se_layer"))
     ]
     assert bool(added) == plugged
 

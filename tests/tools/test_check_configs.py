@@ -1,0 +1,144 @@
+"""The tool that adds plugins to every shipped config, on a handful of them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "tools" / "analysis"
+sys.path.insert(0, str(FOLDER))
+import check_configs  # noqa: E402
+from shipped import check as checks  # noqa: E402
+from shipped.definitions import Definition, collect, leaves  # noqa: E402
+
+HANDFUL = (
+    "mmdet/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",  # plugin lines of nlse_mm.ResNet
+    "mmdet/yolox/yolox_nano",
+    "mmseg/hrnet/fcn_hr18s_4xb4-20k_voc",
+    "mmseg/pidnet/pidnet-s",  # other maps in training than in inference
+)
+TRUNK = dict(
+    type="SwinTransformer", embed_dims=24, depths=(2, 1, 1, 1), num_heads=(1, 2, 3, 4)
+)
+
+
+@pytest.fixture
+def in_both(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # tables that don't wrap
+    pytest.importorskip("mmdet")
+    pytest.importorskip("mmseg")
+
+
+def run(capsys, *words):
+    with pytest.raises(SystemExit) as end:
+        check_configs.main(list(words))
+    return end.value.code, " ".join(capsys.readouterr().out.split())
+
+
+def check(**kwargs):
+    return checks.check(Definition("mmdet", {**TRUNK, **kwargs}))[0]
+
+
+def test_a_handful_of_shipped_configs_pass(in_both, capsys):
+    code, said = run(capsys, *HANDFUL)
+    assert code == 0
+    assert "4 of 4 configs with an image backbone that loads pass (100.0%)" in said
+    assert "Did not pass" not in said
+
+
+def test_the_walk_finds_the_leaves(in_both):
+    for toolbox, number in (("mmdet", 823), ("mmseg", 681)):
+        names = [name for name, _ in leaves(toolbox)]
+        assert len(set(names)) == len(names) >= number
+        assert not any("/_base_" in name for name in names)
+
+
+def test_a_config_that_does_not_load_is_not_counted(in_both, capsys):
+    code, said = run(capsys, "mmdet/common/ms_3x_coco.py")
+    assert code == 1  # nothing was checked
+    assert "1 configs not counted" in said
+    assert "it defines no model" in said
+
+
+def test_a_wrong_word_is_answered(in_both):
+    with pytest.raises(SystemExit, match="no shipped config has"):
+        check_configs.main(["mmdet/no_such_folder"])
+
+
+def test_what_differs_only_in_its_weights_is_checked_once(tmp_path):
+    necks = ("neck=dict(type='A')", "neck=dict(type='A', init_cfg=3)", "neck=None")
+    for i, neck in enumerate(necks):
+        (tmp_path / f"{i}.py").write_text(
+            f"model = dict(backbone=dict(type='ResNet', init_cfg=dict(w={i})), {neck})"
+        )
+    (tmp_path / "3.py").write_text("model = dict(detector=dict(backbone=dict()))")
+    (tmp_path / "4.py").write_text("1 / 0")
+    found, left_out = collect([(f"mmdet/{i}", tmp_path / f"{i}.py") for i in range(5)])
+    (definition,) = found
+    assert definition.config == dict(type="ResNet")
+    assert definition.users == ["mmdet/0", "mmdet/1", "mmdet/2"]
+    (neck,) = definition.necks.values()
+    assert neck.users == ["mmdet/0", "mmdet/1"]
+    assert left_out.keys() == {"mmdet/3", "mmdet/4"}
+    assert "division" in left_out["mmdet/4"]
+
+
+def test_a_plain_trunk_passes(in_mmdet):
+    assert check() is None
+
+
+def test_a_trunk_that_does_not_build_is_told_apart(in_mmdet):
+    with pytest.raises(checks.NotHereError, match="depth"):
+        check(depth=50)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda c: {**c, "plugins": c["plugins"][:1]}, "no SELayer in it"),
+        (lambda c: {**c, "depths": (1, 1, 1, 1)}, "renamed: "),
+        (lambda c: {**c, "depths": (2, 1, 1, 2)}, "not a plugin's: "),
+        (lambda c: {**c, "act_cfg": dict(type="ReLU")}, "differ at the start"),
+        (lambda c: {**c, "plugins": [*c["plugins"], dict(output=9)]}, "cfg=None"),
+    ],
+    ids=["no SE", "renamed", "more", "other values", "refused"],
+)
+def test_a_model_that_is_not_what_it_has_to_be_is_told(
+    in_mmdet, monkeypatch, fault, said
+):
+    right = checks.with_plugins
+    monkeypatch.setattr(checks, "with_plugins", lambda *a: fault(right(*a)))
+    assert said in check()
+
+
+def test_a_plugin_that_changes_the_outputs_ends_in_exit_code_1(
+    in_both, monkeypatch, capsys
+):
+    monkeypatch.setitem(checks.SE, "zero_init", False)
+    code, said = run(capsys, "mmdet/yolox/yolox_nano")
+    assert code == 1
+    assert "its outputs differ at the start" in said
+    assert "0 of 1 configs" in said
+
+
+@pytest.mark.parametrize("fault", ["frozen", "unreached"])
+def test_a_plugin_that_cannot_learn_is_told(in_mmdet, monkeypatch, fault):
+    def broken(self, x):
+        return x
+
+    if fault == "frozen":
+        monkeypatch.setattr(
+            checks.SELayer,
+            "train",
+            lambda self, mode=True: self.requires_grad_(False) and self,
+        )
+    else:
+        monkeypatch.setattr(checks.SELayer, "forward", broken)
+    said = check()
+    assert (
+        said
+        == dict(
+            frozen="se_layer_output3 is frozen",
+            unreached="no gradient reaches se_layer_output3",
+        )[fault]
+    )

@@ -1,0 +1,1 @@
+"""The configs that MMDetection and MMSegmentation ship, with plugins added to them."""

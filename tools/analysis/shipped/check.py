@@ -1,0 +1,167 @@
+"""Add a non-local line and an SE line to a backbone or neck, and see what changes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from nlse_mm.backbones.dry_run import DryRun
+from nlse_mm.plugins import NonLocal2d, SELayer
+
+from .definitions import Definition, one_line
+
+NON_LOCAL = dict(type="nlse_mm.NonLocal2d", sub_sample=True, norm_cfg=dict(type="BN"))
+SE = dict(type="nlse_mm.SELayer", zero_init=True)
+BLOCK_BY_BLOCK = ("ResNet", "ResNeXt", "ResNetV1c", "ResNetV1d")
+# They return other maps in training than in inference, so a line says after= what.
+AFTER = {"DDRNet": "spatial_branch_layers.2", "PIDNet": "dfm"}
+
+
+class NotHereError(Exception):
+    """The untouched model does not build or run on this machine."""
+
+
+class DifferentError(Exception):
+    """The model with plugins is not what it has to be."""
+
+
+def check(definition: Definition) -> tuple[str | None, dict[str, str | None]]:
+    """Why plugins don't go into a backbone, and into each neck behind it.
+
+    Returns:
+        None or the reason for the backbone, and likewise for each key of ``necks``.
+
+    Raises:
+        NotHereError: If the untouched backbone does not build or run.
+    """
+    with DefaultScope.overwrite_default_scope(definition.toolbox):
+        try:
+            stock = MODELS.build(definition.config)
+            size = DryRun(stock, img_size=_pair(definition.config.get("img_size"))).size
+            image = torch.rand(2, 3, *size)
+            maps = _outputs(stock, image)
+        except Exception as error:  # whatever a foreign model raises
+            raise NotHereError(one_line(error)) from error
+        config = with_plugins(definition.config, len(maps))
+        reason = _reason(stock, config, image)
+        necks = {}
+        for key, neck in definition.necks.items():
+            try:
+                plain = MODELS.build(neck.config)
+                number = len(_outputs(plain, maps))
+            except Exception as error:
+                necks[key] = f"untouched, it does not run here: {one_line(error)}"
+                continue
+            necks[key] = _reason(plain, neck_with_plugins(neck.config, number), maps)
+    return reason, necks
+
+
+def with_plugins(config: dict[str, Any], number_of_maps: int) -> dict[str, Any]:
+    """A backbone's or neck's config with both lines, as the README writes them."""
+    kind = config["type"]
+    if kind in BLOCK_BY_BLOCK:
+        stages = config.get("num_stages", 4)
+        last_norm = 2 if config["depth"] in (18, 34) else 3
+        lines = [
+            dict(
+                cfg=NON_LOCAL,
+                stages=tuple(i == min(2, stages - 1) for i in range(stages)),
+                blocks=(-2,),
+                position="after_block",
+            ),
+            dict(cfg=SE, position=f"after_conv{last_norm}"),
+        ]
+        own = config.get("plugins") or []
+        return {**config, "type": f"nlse_mm.{kind}", "plugins": [*own, *lines]}
+    places = [dict(output=min(2, number_of_maps - 1)), dict(output=-1)]
+    if kind in AFTER:
+        places = [dict(after=AFTER[kind])] * 2
+    lines = [
+        dict(cfg=c, **place) for c, place in zip((NON_LOCAL, SE), places, strict=True)
+    ]
+    return {**config, "type": "nlse_mm.WithPlugins", "base": kind, "plugins": lines}
+
+
+def neck_with_plugins(config: Any, number_of_maps: int) -> Any:
+    """Likewise; of several necks in a row, the last one gets the lines."""
+    if isinstance(config, list):
+        return [*config[:-1], with_plugins(config[-1], number_of_maps)]
+    return with_plugins(config, number_of_maps)
+
+
+def _reason(stock: nn.Module, config: Any, inputs: Any) -> str | None:
+    try:
+        model = MODELS.build(config)
+        model.init_weights()
+        _compare(stock, model, inputs)
+    except DifferentError as error:
+        return str(error)
+    except Exception as error:  # refused, or it broke
+        return one_line(error)
+    return None
+
+
+def _compare(stock: nn.Module, model: nn.Module, inputs: Any) -> None:
+    plugins = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, NonLocal2d | SELayer)
+    }
+    for kind in (NonLocal2d, SELayer):
+        if not any(isinstance(plugin, kind) for plugin in plugins.values()):
+            raise DifferentError(f"no {kind.__name__} in it")
+    state = model.state_dict()
+    renamed = stock.state_dict().keys() - state.keys()
+    if renamed:
+        raise DifferentError(f"renamed: {', '.join(sorted(renamed)[:4])}")
+    starts = tuple(f"{name}." for name in plugins)
+    extra = [k for k in state.keys() - stock.state_dict() if not k.startswith(starts)]
+    if extra:
+        raise DifferentError(f"not a plugin's: {', '.join(sorted(extra)[:4])}")
+    stock.load_state_dict({k: v for k, v in state.items() if k in stock.state_dict()})
+    pairs = zip(_outputs(stock, inputs), _outputs(model, inputs), strict=True)
+    if not all(torch.equal(a, b) for a, b in pairs):
+        raise DifferentError("its outputs differ at the start")
+    _train(model, plugins, inputs)
+
+
+def _train(model: nn.Module, plugins: dict[str, nn.Module], inputs: Any) -> None:
+    """DifferentError unless a step of training would move each of the plugins."""
+    model.train()
+    for name, plugin in plugins.items():
+        if not all(p.requires_grad for p in plugin.parameters()):
+            raise DifferentError(f"{name} is frozen")
+    ours = {id(p) for plugin in plugins.values() for p in plugin.parameters()}
+    for parameter in model.parameters():  # no memory for gradients that nobody reads
+        parameter.requires_grad = id(parameter) in ours
+    loss = sum((out * torch.rand_like(out)).sum() for out in tensors(model(inputs)))
+    loss.backward()
+    for name, plugin in plugins.items():
+        gradients = [p.grad for p in plugin.parameters()]
+        if any(g is None for g in gradients) or not any(g.any() for g in gradients):
+            raise DifferentError(f"no gradient reaches {name}")
+
+
+def _outputs(model: nn.Module, inputs: Any) -> tuple[Tensor, ...]:
+    model.eval()
+    with torch.no_grad():
+        return tuple(tensors(model(inputs)))
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in what a model returns, at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tensors(item)
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else tuple(size)[:2]
