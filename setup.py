@@ -47,6 +47,13 @@ setup(
     extras_require={
         **TOOLBOXES,
         "weights": ["huggingface_hub", "safetensors"],
-        "tests": ["pytest", "ruff", "onnx", "onnxscript", "onnxruntime"],
+        "tests": [
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "onnx",
+            "onnxscript",
+            "onnxruntime",
+        ],
     },
 )

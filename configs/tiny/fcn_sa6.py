@@ -3,7 +3,7 @@
 #
 #   python tools/data/make_tiny_coco.py data/tiny_coco
 #   tools/train.py configs/tiny/fcn_sa6.py
-#   tools/analysis/show_heads.py configs/tiny/fcn_sa6.py work_dirs/fcn_sa6/iter_1200.pth
+#   tools/analysis/show_heads.py configs/tiny/fcn_sa6.py work_dirs/fcn_sa6/iter_800.pth
 
 _base_ = [
     'mmseg::_base_/models/fcn_r50-d8.py',

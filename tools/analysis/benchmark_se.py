@@ -36,7 +36,8 @@ def main() -> None:
     print(f"{machine(args.device)}, torch {torch.__version__}")
     print(f"batch {args.batch}, {args.size[0]} x {args.size[1]}, {args.rounds} rounds")
     print(f"{'':8}{'':24}{'ms':>8}{'least':>8}{'ratio':>8}")
-    for mode, step in (("training", training_step), ("inference", inference_step)):
+    for mode in args.steps:
+        step = STEPS[mode]
         steps = {name: step(net, x) for name, (net, _) in networks.items()}
         seconds = rounds(steps, args.rounds)
         for name, (_, baseline) in networks.items():
@@ -57,6 +58,7 @@ def parse_args() -> argparse.Namespace:
         "--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W")
     )
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--threads", type=int, help="cores to use; all by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--toolbox", choices=("mmdet", "mmseg"), default="mmdet")
@@ -119,6 +121,8 @@ def inference_step(net: nn.Module, x: torch.Tensor) -> Step:
 
     return step
 
+
+STEPS = {"training": training_step, "inference": inference_step}
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,8 @@
 The straightforward one computes the weights of every head for every pair of positions
 with PyTorch's own operations and keeps them for the gradients, as the public code of
 arXiv 1911.03584 does. Time is that of a forward and backward pass, each round one after
-the other; peak memory that of one pass above its input, in a process of its own.
+the other; peak memory that of one pass above its input. Each is taken in a process of
+its own.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from multiprocessing import get_context
 import torch
 from benchmark_blocks import high_water_bytes, size
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from timing import machine, rounds
 from torch import nn
@@ -52,9 +54,9 @@ def main() -> None:
     )
     names = ("form", "positions", "ms", "straightforward's", "ratio")
     table = Table(*names, "peak MiB", "straightforward's", "ratio", title=title)
-    for form in FORMS:
-        for height, width, _ in args.sizes:
-            table.add_row(*measure(form, (height, width), args))
+    runs = [(form, (h, w)) for form in FORMS for h, w, _ in args.sizes]
+    for form, extent in track(runs, console=Console(stderr=True)):
+        table.add_row(*measure(form, extent, args))
     Console(width=120).print(table)
 
 
@@ -78,15 +80,10 @@ def parse_args() -> argparse.Namespace:
 
 def measure(form: str, extent: tuple[int, int], args: argparse.Namespace) -> list[str]:
     positions = extent[0] * extent[1]
-    maps = 5 * 4 * args.heads * positions**2 / 2**30  # scores, their terms, weights
-    x = torch.rand(1, args.channels, *extent, requires_grad=True)
+    maps = 16 * 4 * args.heads * positions**2 / 2**30  # scores, their terms, weights
     kinds = [False, True] if maps < args.room else [False]
-    steps = {kind: step(build(form, kind, args), x) for kind in kinds}
-    seconds = rounds(steps, args.rounds, 60)
-    peaks = {}
-    for kind in kinds:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            peaks[kind] = pool.submit(peak_bytes, form, kind, extent, args).result()
+    seconds = apart(times, form, kinds, extent, args)
+    peaks = {kind: apart(peak_bytes, form, kind, extent, args) for kind in kinds}
     row = [form, f"{positions:,}"]
     own = statistics.median(seconds[False])
     if len(kinds) == 1:
@@ -97,6 +94,18 @@ def measure(form: str, extent: tuple[int, int], args: argparse.Namespace) -> lis
     row += [f"{1e3 * s:.0f}" for s in (own, statistics.median(seconds[True]))]
     row += [f"{ratio:.2f}", *(f"{peaks[kind] / 2**20:.0f}" for kind in kinds)]
     return [*row, f"{peaks[False] / peaks[True]:.2f}"]
+
+
+def apart(function, *args):
+    """What ``function`` returns in a process of its own, whose memory is then free."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def times(form: str, kinds: list[bool], extent, args) -> dict[bool, list[float]]:
+    x = torch.rand(1, args.channels, *extent, requires_grad=True)
+    steps = {kind: step(build(form, kind, args), x) for kind in kinds}
+    return rounds(steps, args.rounds, 60)
 
 
 def build(form: str, straightforward: bool, args: argparse.Namespace) -> nn.Module:

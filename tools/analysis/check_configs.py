@@ -13,7 +13,7 @@ nlse_mm.WithPlugins. A config passes where, in its backbones and necks,
 - the lines are accepted, and the backbone's own initialisation too;
 - the outputs equal the untouched model's bit for bit, with the same weights;
 - no parameter is renamed, and the new ones are all a plugin's;
-- gradients reach every parameter of the plugins in a step of training.
+- gradients reach each plugin in a step of training, from weights that are not zero.
 
 Configs that don't load or build here untouched are not counted, with the reason. The
 exit code is 1 where less than 99% of the others pass.

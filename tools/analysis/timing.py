@@ -35,10 +35,15 @@ def rounds(
         for name, step in steps.items():
             start = time.perf_counter()
             step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            synchronize()
             seconds[name].append(time.perf_counter() - start)
     return {name: own[1:] or own for name, own in seconds.items()}
+
+
+def synchronize() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def autocast(x: torch.Tensor, enabled: bool = True) -> torch.autocast:

@@ -134,8 +134,14 @@ def _train(model: nn.Module, plugins: dict[str, nn.Module], inputs: Any) -> None
         if not all(p.requires_grad for p in plugin.parameters()):
             raise DifferentError(f"{name} is frozen")
     ours = {id(p) for plugin in plugins.values() for p in plugin.parameters()}
-    for parameter in model.parameters():  # no memory for gradients that nobody reads
-        parameter.requires_grad = id(parameter) in ours
+    for parameter in model.parameters():
+        if id(parameter) in ours:
+            continue
+        parameter.requires_grad = False  # no memory for gradients that nobody reads
+        if not parameter.any():
+            # A residual branch that starts at zero, as a ResNet's own initialisation
+            # has it, gives its plugins no gradient in the very first step.
+            parameter.data.fill_(0.5)
     loss = sum((out * torch.rand_like(out)).sum() for out in tensors(model(inputs)))
     loss.backward()
     for name, plugin in plugins.items():
