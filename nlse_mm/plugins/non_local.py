@@ -8,6 +8,7 @@ import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import constant_init, normal_init
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlse_mm import ops
 from nlse_mm.registry import MODELS
@@ -159,9 +160,8 @@ class _NonLocalNd(nn.Module):
             y = ops.softmax_attention(*self._project(x), self._scale)
         last = self.conv_out
         mixed = torch.is_autocast_enabled(x.device.type)  # the sum stays in full
-        if _is_plain(last.conv) and not last.with_norm and not mixed:
-            weight, bias = last.conv.weight.flatten(1), last.conv.bias
-            return ops.add_projection(x.flatten(2), y, weight, bias).view(x.shape)
+        if not mixed and (product := _as_product(last, x.dtype)):
+            return ops.add_projection(x.flatten(2), y, *product).view(x.shape)
         y = y.transpose(1, 2).reshape(x.shape[0], y.shape[2], *x.shape[2:])
         return x + last(y)
 
@@ -214,13 +214,14 @@ class _NonLocalNd(nn.Module):
             # One product for all: each reads the whole map.
             weight = torch.cat([m.conv.weight.flatten(1) for m in modules])
             bias = torch.cat([m.conv.bias for m in modules])
-            y = ops.project(x.flatten(2), weight, bias)
-        else:
-            y = torch.cat([m(x) for m in modules], dim=1).flatten(2).transpose(1, 2)
-        if pool:
-            y = y.transpose(1, 2).reshape(x.shape[0], y.shape[2], *x.shape[2:])
-            y = self.g[1](y).flatten(2).transpose(1, 2)
-        return y
+            if not pool:
+                return ops.project(x.flatten(2), weight, bias)
+            # The largest sum with the bias is that with the largest, rounded or not.
+            y = weight.expand(x.shape[0], -1, -1).bmm(x.flatten(2))
+            y = self.g[1](y.unflatten(2, x.shape[2:])).flatten(2).transpose(1, 2)
+            return y + bias.to(y.dtype)
+        y = torch.cat([m(x) for m in modules], dim=1)
+        return (self.g[1](y) if pool else y).flatten(2).transpose(1, 2)
 
     def _concatenation_terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j, and g."""
@@ -246,6 +247,30 @@ class _NonLocalNd(nn.Module):
         # A product of the weights first: no (N, P, D) tensor is made.
         folded = weight @ conv.weight.flatten(1), (weight @ conv.bias[:, None])[0]
         return ops.project(x.flatten(2), *folded)[..., 0]
+
+
+def _as_product(
+    last: ConvModule, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None] | None:
+    """Weight (C, D) and bias (C,) of the last convolution and its norm, or None.
+
+    A batch norm in inference is a scale and a shift, which go into the product; in half
+    precision it isn't done, as the norm computes in single.
+    """
+    if not _is_plain(last.conv):
+        return None
+    weight, bias = last.conv.weight.flatten(1), last.conv.bias
+    if not last.with_norm:
+        return weight, bias
+    norm = last.norm
+    fixed = isinstance(norm, _BatchNorm) and not norm.training
+    if not fixed or norm.running_var is None or dtype.itemsize < 4:
+        return None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    scale = scale * norm.weight if norm.affine else scale
+    shift = -norm.running_mean if bias is None else bias - norm.running_mean
+    shift = shift * scale + norm.bias if norm.affine else shift * scale
+    return weight * scale[:, None], shift
 
 
 def _is_plain(conv: nn.Module) -> bool:

@@ -100,6 +100,20 @@ def test_values_and_every_gradient_equal_mmcvs(mode, sub_sample, norm, size):
     assert_same(run(ours.double(), x), run(stock.double(), x), 1e-12)
 
 
+@pytest.mark.parametrize("mode", MODES[:3])
+@sub_sampled
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_norm_in_inference_equals_mmcvs(mode, sub_sample, affine):
+    norm = dict(type="BN", affine=affine)
+    stock, ours = pair(mode, sub_sample=sub_sample, norm_cfg=norm, zeros_init=affine)
+    nn.init.normal_(stock.conv_out.bn.running_mean)
+    nn.init.uniform_(stock.conv_out.bn.running_var, 0.5, 2)
+    ours.load_state_dict(stock.state_dict())
+    stock.eval(), ours.eval()
+    x = torch.randn(2, 12, 7, 5, **F64)
+    assert_same(run(ours.double(), x), run(stock.double(), x), 1e-12)
+
+
 @sub_sampled
 @pytest.mark.parametrize("use_scale", [False, True])
 def test_concatenation_equals_mmcvs_values(sub_sample, use_scale):
