@@ -259,18 +259,18 @@ def _as_product(
     """
     if not _is_plain(last.conv):
         return None
-    weight, bias = last.conv.weight.flatten(1), last.conv.bias
+    weight = last.conv.weight.flatten(1)
     if not last.with_norm:
-        return weight, bias
-    norm = last.norm
+        return weight, last.conv.bias
+    norm = last.norm  # with which the convolution has no bias
     fixed = isinstance(norm, _BatchNorm) and not norm.training
     if not fixed or norm.running_var is None or dtype.itemsize < 4:
         return None
     scale = (norm.running_var + norm.eps).rsqrt()
-    scale = scale * norm.weight if norm.affine else scale
-    shift = -norm.running_mean if bias is None else bias - norm.running_mean
-    shift = shift * scale + norm.bias if norm.affine else shift * scale
-    return weight * scale[:, None], shift
+    if norm.affine:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return weight * scale[:, None], shift + norm.bias if norm.affine else shift
 
 
 def _is_plain(conv: nn.Module) -> bool:
