@@ -7,7 +7,7 @@ from typing import Any
 
 import mmcv
 import torch
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import nn
 
@@ -53,6 +53,7 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         elif config.get("default_scope") == "mmseg":
             from mmseg.apis import init_model
 
+            _drop_labels(config)
             model = init_model(config, None, device=device)
         else:
             raise UserError(
@@ -65,6 +66,21 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         check_coverage(model, weights, path, testing=True)
         load_state_dict(model, weights)
     return model
+
+
+def _drop_labels(config: Config) -> None:
+    """Take the loading of labels out of mmseg's pipeline, ours too.
+
+    ``inference_model`` takes out only what is called ``LoadAnnotations``.
+    """
+    from mmcv.transforms import LoadAnnotations
+    from mmseg.registry import TRANSFORMS
+
+    config.test_pipeline = [
+        step
+        for step in config.test_pipeline
+        if not issubclass(TRANSFORMS.get(step["type"]), LoadAnnotations)
+    ]
 
 
 def read_picture(path: Path) -> Any:
