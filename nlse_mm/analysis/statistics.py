@@ -121,8 +121,9 @@ def measure(
     rows. For these three a row is :math:`|a_{ij}| / \sum_j |a_{ij}|`, since the
     weights of the modes without a softmax have any sign and any sum.
 
-    What is not defined is NaN: the output's distance of a block that adds exactly
-    nothing, as at the start, and distances in pixels where ``stride`` is None.
+    Vectors of zeros are left out, such as rows that the concatenation's ReLU closed.
+    What is then not defined is NaN: the output's distance of a block that adds exactly
+    nothing, as at the start. So are distances in pixels where ``stride`` is None.
 
     Args:
         block: The block.
@@ -138,13 +139,14 @@ def measure(
     with torch.autocast(x.device.type, enabled=False):
         weight = block.g[0].conv.weight if block.sub_sample else block.g.conv.weight
         rows = block.attention(x.to(weight.dtype), at)[0].double()  # (S, Q)
-    share = rows.abs() / rows.abs().sum(1, keepdim=True)
+    open_ = rows.any(1)
+    share = rows[open_].abs() / rows[open_].abs().sum(1, keepdim=True)
     entropy = torch.special.entr(share).sum(1).mean()
     *grid, side = looked_at(block, size)
     if stride is None:
         distance = uniform = entropy.new_full((), torch.nan)
     else:
-        asked = _centres(at, size[1], 1, stride)
+        asked = _centres(at[open_], size[1], 1, stride)
         looked = _centres(torch.arange(rows.shape[1]), grid[1], side, stride)
         pixels = torch.cdist(asked.to(share), looked.to(share))  # (S, Q)
         distance, uniform = (share * pixels).sum(1).mean(), pixels.mean()
@@ -163,8 +165,12 @@ def mean_cosine_distance(vectors: Tensor) -> Tensor:
     r"""Mean of :math:`(1 - \cos(v_i, v_j)) / 2` over the pairs of different vectors.
 
     For unit vectors it is :math:`\sum_i |u_i - \bar u|^2 / (2 (S - 1))`, which takes
-    S, not S * S, steps. NaN if one of ``vectors`` (S, D) is zero, or there is only one.
+    S, not S * S, steps. Of ``vectors`` (S, D) those that are zero are left out; NaN if
+    fewer than two are left.
     """
+    vectors = vectors[vectors.any(1)]
+    if len(vectors) < 2:
+        return vectors.new_full((), torch.nan)
     unit = vectors / vectors.norm(dim=1, keepdim=True)
     return (unit - unit.mean(0)).square().sum() / (2 * (len(unit) - 1))
 

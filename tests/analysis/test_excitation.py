@@ -17,9 +17,9 @@ def test_the_last_layer_of_each_stage_of_a_trunk(toolbox):
 
 def test_a_layer_outside_of_stages_stands_for_itself():
     model = nn.ModuleDict(
-        dict(layer1=nn.ModuleList([SELayer(8), SELayer(8)]), neck=SELayer(8))
+        dict(layer=nn.ModuleList([SELayer(16), SELayer(16)]), neck=SELayer(16))
     )
-    assert list(last_of_stages(model)) == ["layer1.1", "neck"]
+    assert list(last_of_stages(model)) == ["layer.0", "layer.1", "neck"]
     with pytest.raises(ValueError, match=r"Linear has no nlse_mm\.SELayer"):
         last_of_stages(nn.Linear(1, 1))
 
@@ -27,7 +27,8 @@ def test_a_layer_outside_of_stages_stands_for_itself():
 def test_mean_and_spread_equal_those_of_the_gates_by_class(in_mmdet):
     trunk = MODELS.build(
         dict(type="nlse_mm.SEResNet", depth=18, base_channels=16, reduction=2)
-    ).eval()
+    )
+    trunk.eval()
     layers = last_of_stages(trunk)
     meter = ExcitationMeter(layers, ["cat", "dog"])
     pictures = torch.randn(6, 3, 40, 56)

@@ -35,7 +35,9 @@ def train(tmp_path, block, **hook):
     runner = Runner(
         Toy(block),
         str(tmp_path),
-        train_dataloader=torch.utils.data.DataLoader(pictures(), batch_size=None),
+        train_dataloader=torch.utils.data.DataLoader(
+            pictures(), batch_size=1, collate_fn=lambda items: items[0]
+        ),
         train_cfg=dict(by_epoch=False, max_iters=7),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         custom_hooks=[dict(type="nlse_mm.AttentionStatisticsHook", **hook)]

@@ -13,36 +13,52 @@ def draw(
     looks: dict[str, list[Look]],
     points: list[tuple[int, int]],
 ) -> Figure:
-    """A row for each point, a column for each block.
+    """A row for each point; the picture, then a column for each block.
 
     Args:
         picture: (H, W, 3), RGB.
         looks: By block, one for each of ``points``.
         points: Pixels of the picture, (x, y).
     """
-    width = 4.2
-    height = width * picture.shape[0] / picture.shape[1] + 0.45
-    figure = Figure((width * len(looks), height * len(points)), layout="constrained")
-    axes = figure.subplots(len(points), len(looks), squeeze=False)
-    for column, (name, of_points) in zip(axes.T, looks.items(), strict=True):
-        for axis, one in zip(column, of_points, strict=True):
-            _draw_look(axis, picture, one)
-        short = name.removeprefix("backbone.").removesuffix(".nonlocal_block")
-        column[0].set_title(f"{short}\n{column[0].get_title()}", fontsize=8)
-    for axis, (x, y) in zip(axes[:, 0], points, strict=True):
-        axis.set_ylabel(f"from {x},{y}", fontsize=8)
+    columns = 1 + len(looks)
+    panel = min(4.2, 4.2 * picture.shape[1] / picture.shape[0])  # inches
+    height = panel * picture.shape[0] / picture.shape[1] + 0.4
+    size = ((panel + 0.6) * columns, height * len(points))
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(len(points), columns, squeeze=False)
+    for number, (axis, (x, y)) in enumerate(zip(axes[:, 0], points, strict=True)):
+        _draw_picture(axis, picture, (x, y))
+        axis.set_title(f"from {x},{y}", fontsize=8)
+        for of_axis, (name, of_points) in zip(
+            axes[number, 1:], looks.items(), strict=True
+        ):
+            _draw_look(of_axis, picture, of_points[number], name)
     return figure
 
 
-def _draw_look(axis, picture: np.ndarray, look: Look) -> None:
+def _draw_picture(axis, picture: np.ndarray, point: tuple[int, int]) -> None:
     height, width = picture.shape[:2]
-    grey = picture.mean(axis=2)
-    axis.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+    axis.imshow(
+        picture, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), zorder=0
+    )
+    axis.plot(
+        point[0] + 0.5,
+        point[1] + 0.5,
+        "o",
+        color="red",
+        markeredgecolor="white",
+        markersize=7,
+        zorder=10,
+    )
+    axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
+
+
+def _draw_look(axis, picture: np.ndarray, look: Look, name: str) -> None:
     weights = look.weights.numpy()
     signed = weights.min() < 0
     top = np.abs(weights).max() or 1
     (left, above), (right, below) = look.corner, look.opposite
-    axis.imshow(
+    heat = axis.imshow(
         weights,
         cmap="RdBu_r" if signed else "inferno",
         vmin=-top if signed else 0,
@@ -50,28 +66,30 @@ def _draw_look(axis, picture: np.ndarray, look: Look) -> None:
         alpha=0.6,
         extent=(left, right, below, above),
         interpolation="nearest",
+        zorder=1,
     )
-    x, y = look.point[0] + 0.5, look.point[1] + 0.5
+    axis.figure.colorbar(heat, ax=axis, shrink=0.8).ax.tick_params(labelsize=6)
+    _draw_picture(axis, picture.mean(axis=2), look.point)
+    uniform = np.abs(weights).mean()
     for to_x, to_y, weight in look.strongest(_ARROWS):
-        if weight > 0:
+        beyond = 1 - uniform / weight if weight > 0 else 0
+        if beyond > 0:
             axis.annotate(
                 "",
                 (to_x, to_y),
-                (x, y),
+                (look.point[0] + 0.5, look.point[1] + 0.5),
                 arrowprops=dict(
                     arrowstyle="-|>",
                     color="cyan",
-                    alpha=0.25 + 0.75 * weight / top,
-                    linewidth=0.8,
-                    mutation_scale=7,
+                    alpha=beyond,  # what is no more than uniform shows nothing
+                    linewidth=0.7,
+                    mutation_scale=6,
                     shrinkA=0,
                     shrinkB=0,
                 ),
+                zorder=5,
             )
-    axis.plot(x, y, "o", color="red", markeredgecolor="white", markersize=7)
-    axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
-    share = np.abs(weights) / (np.abs(weights).sum() or 1)
-    axis.set_title(
-        f"strongest {share.max():.2%}, {share.max() * share.size:.1f} x uniform",
-        fontsize=8,
-    )
+    short = name.removeprefix("backbone.").removesuffix(".nonlocal_block")
+    times = np.abs(weights).max() / (uniform or 1)
+    title = f"{short}: strongest {times / weights.size:.2%}, {times:.1f} x uniform"
+    axis.set_title(title, fontsize=8)

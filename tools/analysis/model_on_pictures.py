@@ -44,8 +44,8 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     if path is not None and not is_file_or_remote(path):
         raise UserError(f"the checkpoint {path} does not exist")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes and palettes, which aren't used
+    # Warnings of classes and palettes, which aren't used, go nowhere.
+    with warnings.catch_warnings(record=True):
         if config.get("default_scope") == DETECTION:
             from mmdet.apis import init_detector
 
