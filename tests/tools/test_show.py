@@ -89,28 +89,32 @@ def test_what_is_drawn_are_the_blocks_rows(config, picture, weights, launch):
     figure = tool.draw(cv2.imread(str(picture)), looks, points)
     (x,) = inputs
     height, width = x.shape[2:]
-    # Mask R-CNN: 100 x 130 pixels are resized to 123 x 160, on an input of 128 x 160;
-    # the FCN's input is padded to 128 x 160. Both blocks have a known stride.
-    scale, stride = (160 / 130, 16) if config is DETECTION else (1, 8)
-    assert (height, width) == (128 / stride, 160 / stride)
+    # Mask R-CNN: 100 x 130 pixels become 123 x 160, on an input of 128 x 160, stride
+    # 16. FCN: 100 x 130 is the input, stride 8 rounded up. In pixels of the picture:
+    if config is DETECTION:
+        assert (height, width) == (8, 10)
+        down, across = 16 / 1.23, 16 / (160 / 130)
+    else:
+        assert (height, width) == (13, 17)
+        down, across = 100 / 13, 130 / 17
     rows = block.attention(x)[0].detach()
     panels = [axis for axis in figure.axes if len(axis.images) == 2]
     for axis, (px, py) in zip(panels, points, strict=True):
-        at = int((py + 0.5) * scale / stride) * width + int((px + 0.5) * scale / stride)
+        at = int((py + 0.5) / down) * width + int((px + 0.5) / across)
         drawn = max(axis.images, key=lambda image: image.zorder)
         expected = rows[at].unflatten(0, (height // 2, width // 2)).numpy()
         np.testing.assert_allclose(drawn.get_array(), expected, rtol=1e-4)
         left, right, bottom, top = drawn.get_extent()
         assert (left, top) == (0, 0)
-        assert (right, bottom) == pytest.approx((160 / scale, 128 / scale), rel=0.01)
+        grid = expected.shape  # its cells are two positions each way
+        ends = 2 * across * grid[1], 2 * down * grid[0]
+        assert (right, bottom) == pytest.approx(ends)
         assert axis.get_xlim() == (0, 130)
         assert axis.get_ylim() == (100, 0)
         arrows = [text for text in axis.texts if text.arrow_patch is not None]
         best = np.unravel_index(expected.argmax(), expected.shape)
-        cell = 2 * stride / scale
-        assert arrows[0].xy == pytest.approx(
-            ((best[1] + 0.5) * cell, (best[0] + 0.5) * cell), rel=0.01
-        )
+        place = 2 * across * (best[1] + 0.5), 2 * down * (best[0] + 0.5)
+        assert arrows[0].xy == pytest.approx(place)
         assert len(arrows) == 20
 
 
@@ -131,8 +135,9 @@ def test_a_whole_picture_is_looked_at_where_segmentation_slides(
     picture, launch, capsys
 ):
     pytest.importorskip("mmseg")
-    slide = "model.test_cfg=dict(mode='slide',crop_size=(64,64),stride=(32,32))"
-    options = ["--block", "nonlocal_block", "--cfg-options", slide]
+    slide = dict(mode="slide", crop_size="(64,64)", stride="(32,32)")
+    options = [f"model.test_cfg.{key}={value}" for key, value in slide.items()]
+    options = ["--block", "nonlocal_block", "--cfg-options", *options]
     launch("analysis/show_attention.py", picture, SEGMENTATION, "--at", "9,9", *options)
     assert "weights are random" in capsys.readouterr().out
     assert Path("attention.png").exists()

@@ -5,10 +5,10 @@
     tools/analysis/show_attention.py PICTURE CONFIG CHECKPOINT --at 120,80 \
         --block layer3.4.nonlocal_block --out attention.png
 
-X,Y are pixels of the picture. A row is a point, marked by a circle; a column is a
-block, all of the model's unless --block names some. The brighter a place, the more the
-block looks there; arrows lead to the 20 strongest, as in figure 3 of Non-local Neural
-Networks. Without a checkpoint the weights are random.
+X,Y are pixels of the picture. A row is a point, the red dot; beside the picture is a
+map for each block, all of the model's unless --block names some. The brighter a place,
+the more the block looks there; arrows lead to the 20 strongest, as in figure 3 of
+Non-local Neural Networks. Without a checkpoint the weights are random.
 """
 
 import argparse

@@ -57,9 +57,7 @@ def main() -> None:
     for c in classes:
         if c not in present:
             known = ", ".join(sorted(present)) or "none, as it is a plain folder"
-            raise UserError(
-                f"no picture shows the class {c!r}; the classes are {known}"
-            )
+            raise UserError(f"no picture shows the class {c!r}; there are {known}")
     model = load_model(args)
     meter = ExcitationMeter(last_of_stages(model), classes)
     for picture in track(pictures, "Pictures", console=Console(stderr=True)):
