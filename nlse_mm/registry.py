@@ -43,7 +43,7 @@ DATASETS = _child("DATASETS", *_DATA)
 TRANSFORMS = _child("TRANSFORMS", *_DATA)
 METRICS = _child("METRICS", *_if_installed("mmdet", "nlse_mm.keypoints"))
 VISUALIZERS = _child("VISUALIZERS", *_if_installed("mmdet", "nlse_mm.keypoints"))
-HOOKS = _child("HOOKS", "nlse_mm.checkpoint", "nlse_mm.engine")
+HOOKS = _child("HOOKS", "nlse_mm.checkpoint", "nlse_mm.engine", "nlse_mm.analysis")
 FUNCTIONS = _child("FUNCTIONS", "nlse_mm.engine")
 
 

@@ -1,0 +1,96 @@
+"""Log in training how much attention depends on the query."""
+
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from nlse_mm.registry import HOOKS
+
+from .statistics import FIELDS, AttentionMeter
+
+LOGGED = ("output", "rows", "entropy", "distance")
+
+
+@HOOKS.register_module()
+class AttentionStatisticsHook(Hook):
+    """Log ``attention/BLOCK/output``, ``rows``, ``entropy`` and ``distance``.
+
+    What they are says :func:`nlse_mm.analysis.statistics.measure`. Every ``interval``
+    iterations, the first picture of the first process's batch is measured from a few
+    queries, before MMEngine's ``LoggerHook`` writes its line. No random number is used
+    and no gradient changed: the training stays the same, bit for bit. A block that
+    adds exactly nothing, as before its first step, has no ``output``.
+
+    Args:
+        interval: Iterations from one measurement to the next; ``LoggerHook``'s
+            ``interval`` (50 by default), or a multiple of it, suits.
+        queries: Positions that ask.
+
+    Raises:
+        ValueError: For an ``interval`` below 1, fewer than two queries, or (when the
+            training starts) a model without non-local blocks.
+
+    Example::
+
+        custom_hooks = [dict(type='nlse_mm.AttentionStatisticsHook')]
+    """
+
+    priority = "NORMAL"  # LoggerHook is BELOW_NORMAL
+
+    def __init__(self, interval: int = 50, queries: int = 16) -> None:
+        if interval < 1:
+            raise ValueError(f"interval={interval} is not an integer of at least 1")
+        self.interval = interval
+        self.queries = queries
+        self._meter = self._measuring = None
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Find the blocks."""
+        _meter(runner, self.queries)
+
+    @master_only
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Watch the blocks during this iteration, if its turn has come."""
+        if self.every_n_train_iters(runner, self.interval):
+            self._meter = _meter(runner, self.queries)
+            self._measuring = self._meter.measuring()
+            self._measuring.__enter__()
+
+    @master_only
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Hand what was measured to the log."""
+        if self._measuring is None:
+            return
+        self._measuring.__exit__(None, None, None)
+        seen = False
+        for name, moments in self._meter.moments.items():
+            for field, value in zip(FIELDS, moments.mean.tolist(), strict=True):
+                if field in LOGGED and value == value:  # not NaN
+                    seen = True
+                    key = f"train/attention/{name}/{field}"
+                    runner.message_hub.update_scalar(key, value)
+        if not seen:
+            runner.logger.warning(
+                "AttentionStatisticsHook saw no block run: in a compiled model it "
+                "sees none"
+            )
+        self._meter = self._measuring = None
+
+
+def _meter(runner: Runner, queries: int) -> AttentionMeter:
+    model = runner.model
+    while is_model_wrapper(model):
+        model = model.module
+    return AttentionMeter(model, queries)

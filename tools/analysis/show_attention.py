@@ -1,0 +1,116 @@
+#!/usr/bin/env python
+"""Draw where non-local blocks look, from points of a picture.
+
+    tools/analysis/show_attention.py PICTURE CONFIG CHECKPOINT --at 120,80 --at 40,200
+    tools/analysis/show_attention.py PICTURE CONFIG CHECKPOINT --at 120,80 \
+        --block layer3.4.nonlocal_block --out attention.png
+
+X,Y are pixels of the picture. A row is a point, the red dot; beside the picture is a
+map for each block, all of the model's unless --block names some. The brighter a place,
+the more the block looks there; arrows lead to the 20 strongest, as in figure 3 of
+Non-local Neural Networks. Without a checkpoint the weights are random.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from attention_figure import draw
+from matplotlib.backend_bases import FigureCanvasBase
+from model_on_pictures import add_config_options, load_model, read_picture, run
+from torch import nn
+
+from nlse_mm.analysis import Look, Placement, look, non_local_blocks, watching
+from nlse_mm.engine.user_error import UserError, in_one_sentence
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("config")
+    parser.add_argument("checkpoint", nargs="?")
+    parser.add_argument(
+        "--at",
+        type=point,
+        action="append",
+        required=True,
+        metavar="X,Y",
+        help="pixel of the picture that asks; again for more",
+    )
+    parser.add_argument(
+        "--block",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="block to show, its path in the model or the path's end; again for more",
+    )
+    parser.add_argument("--out", type=Path, default=Path("attention.png"))
+    add_config_options(parser)
+    return parser.parse_args()
+
+
+def point(text: str) -> tuple[int, int]:
+    try:
+        x, y = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a pixel X,Y such as 120,80"
+        ) from None
+    return x, y
+
+
+@in_one_sentence
+def main() -> None:
+    args = parse_args()
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if args.out.suffix[1:] not in kinds:
+        raise UserError(f"--out {args.out} does not end in one of {', '.join(kinds)}")
+    picture = read_picture(args.picture)
+    for x, y in args.at:
+        Placement(picture.shape[:2], picture.shape[:2]).cell((x, y), (1, 1))
+    model = load_model(args)
+    blocks = non_local_blocks(model, args.block)
+    if not args.block:
+        print("\n".join(["blocks:", *(f"  {name}" for name in blocks)]))
+    if args.checkpoint is None:
+        print("no checkpoint is given: the weights are random")
+    looks = look_from(model, blocks, args.picture, args.at)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    draw(picture, looks, args.at).savefig(args.out, dpi=110)
+    print(args.out)
+
+
+def look_from(
+    model: nn.Module,
+    blocks: dict[str, nn.Module],
+    path: Path,
+    points: list[tuple[int, int]],
+) -> dict[str, list[Look]]:
+    """Where each of ``blocks`` looks from each of ``points``."""
+    inputs: dict[str, list[torch.Tensor]] = {name: [] for name in blocks}
+    network = []
+    if "mode" in (model.test_cfg or {}):
+        model.test_cfg.mode = "whole"  # mmseg's alternative cuts the picture up
+    preprocessor = {"": model.data_preprocessor}
+    with (
+        watching(preprocessor, lambda *seen: network.append(seen[3]["inputs"].shape)),
+        # A copy: what comes after may overwrite it.
+        watching(blocks, lambda name, _, x, y: inputs[name].append(x.clone())),
+    ):
+        sample = run(model, path)
+    placement = Placement.from_metainfo(sample.metainfo, tuple(network[0][-2:]))
+    looks = {}
+    for name, block in blocks.items():
+        if name.startswith("roi_head.") or len(inputs[name]) != 1:
+            raise UserError(
+                f"the block {name} does not run once on the whole picture, but "
+                f"{len(inputs[name])} times, or on regions; --block chooses another"
+            )
+        looks[name] = look(name, block, inputs[name][0], points, placement)
+    return looks
+
+
+if __name__ == "__main__":
+    main()
