@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from nlse_mm import ops
+import nlse_mm.ops  # noqa: F401  defines torch.ops.nlse_mm
 
 REGIONS = (
     1000  # of an image, for heads of a two-stage detector; the first 100 get masks
@@ -110,7 +110,6 @@ _FORMULAS = {
     torch.ops.nlse_mm.softmax_attention: _softmax,
     torch.ops.nlse_mm.concatenation_attention: _concatenation,
 }
-assert ops  # importing it is what defines torch.ops.nlse_mm
 
 
 def _storage(tensor: Tensor) -> int:

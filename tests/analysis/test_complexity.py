@@ -1,13 +1,18 @@
 """The counts equal the project's facts, hand arithmetic, and a real run's memory."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from torch import nn
 
 from nlse_mm.analysis.complexity import Complexity, complexity
 from nlse_mm.plugins import NonLocal2d, SELayer
 
+TINY = Path(__file__).parents[2] / "configs" / "tiny"
 RES4 = (1, 1024, 50, 84)  # 4,200 positions: res4 of an 800 x 1344 image
 PROJECTIONS = 4 * 4200 * 1024 * 512  # theta, phi, g and the last: 8.81 GMAC
 
@@ -102,6 +107,21 @@ def test_the_products_of_plain_convolutions():
     model = Small()
     model.block = nn.Identity()
     assert complexity(model, (1, 3, 9, 7)).macs == expected
+
+
+def test_the_box_heads_run_on_a_fixed_number_of_regions(in_mmdet, monkeypatch):
+    config = Config.fromfile(TINY / "mask_rcnn_r18.py")
+    model = MODELS.build(config.model)
+    shape = (1, 3, 64, 96)
+    one = complexity(model, shape, mode="tensor")
+    monkeypatch.setattr("nlse_mm.analysis.complexity.REGIONS", 2000)
+    two = complexity(model, shape, mode="tensor")
+    layers = [m for m in model.roi_head.bbox_head.modules() if isinstance(m, nn.Linear)]
+    # The masks, of the first 100, cost the same.
+    assert two.macs - one.macs == 1000 * sum(m.weight.numel() for m in layers)
+    # A region's 64 channels of 7 x 7 are what the first layer keeps, among others.
+    assert two.kept_bytes - one.kept_bytes >= 1000 * 64 * 49 * 4
+    assert not {"predict", "forward"} & vars(model.rpn_head).keys()
 
 
 def test_the_model_is_left_as_it_was():
