@@ -1,0 +1,172 @@
+"""What a model costs: parameters, multiplications, and memory kept for the gradients.
+
+Nothing is computed: the tensors have shapes and no numbers, so a Cityscapes image
+through MMCV's block, whose map of weights takes 4 GiB, is counted on a laptop.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+import nlse_mm.ops  # noqa: F401  defines torch.ops.nlse_mm
+
+REGIONS = (
+    1000  # of an image, for heads of a two-stage detector; the first 100 get masks
+)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What one image costs.
+
+    Args:
+        parameters: All of them, frozen ones as well.
+        macs: Multiply-accumulates of convolutions and matrix products, forward. PyTorch
+            and the papers differ in the word: FLOPs are often twice this, or the same.
+        kept_bytes: Memory that the forward pass keeps for the backward pass, the
+            parameters not counted.
+    """
+
+    parameters: int
+    macs: int
+    kept_bytes: int
+
+    def __sub__(self, other: "Complexity") -> "Complexity":
+        return Complexity(
+            self.parameters - other.parameters,
+            self.macs - other.macs,
+            self.kept_bytes - other.kept_bytes,
+        )
+
+
+def complexity(
+    model: nn.Module, shape: tuple[int, ...], **kwargs: object
+) -> Complexity:
+    """Count what ``model`` costs on an input of ``shape``.
+
+    PyTorch's counter sees convolutions and matrix products, and is told here about the
+    operations of :mod:`nlse_mm.ops` that it can't look into. Norms, ReLUs, additions
+    and pooling aren't counted, as in the papers. Two-stage detectors run on 1,000
+    regions an image, 100 of which get masks or joints, as MMDetection counts them.
+
+    The model is in evaluation mode with gradients: memory is that of training but for
+    the masks of dropout. Layers that are frozen keep nothing.
+
+    Args:
+        model: A built model, backbone or block. It is left as it was.
+        shape: (N, C, H, W) of the input; N should be 1 for a detector.
+        kwargs: More arguments of the model's ``forward``, such as ``mode='tensor'``.
+
+    Raises:
+        ValueError: If the model needs numbers, or can't take that shape.
+    """
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    state = {
+        name: fake.from_tensor(tensor)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+    }
+    own = {_storage(tensor) for tensor in state.values()}
+    kept: dict[int, torch.UntypedStorage] = {}  # alive, or its address would come again
+
+    def note(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in own:
+            kept[_storage(tensor)] = tensor.untyped_storage()
+        return tensor
+
+    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    try:
+        with _ready(model), fake, saved_tensors_hooks(note, lambda t: t), counter:
+            image = torch.empty(shape, dtype=_dtype(model))
+            torch.func.functional_call(model, state, (image,), kwargs)
+    except Exception as error:  # whatever a foreign model raises
+        raise ValueError(
+            f"{type(model).__name__} can't be counted on an input of {shape}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    parameters = sum(p.numel() for p in model.parameters())
+    kept_bytes = sum(storage.nbytes() for storage in kept.values())
+    return Complexity(parameters, counter.get_total_flops() // 2, kept_bytes)
+
+
+def _softmax(query, key, value, scale, *, out_shape) -> int:
+    (n, p, d), (_, q, e) = query, value
+    return 2 * n * p * q * (d + e)
+
+
+def _concatenation(a, b, value, *, out_shape) -> int:
+    """One product for each value, to weight it, and one for each output."""
+    (n, p), (_, q, e) = a, value
+    return 2 * n * (p + q) * e
+
+
+_FORMULAS = {
+    torch.ops.nlse_mm.softmax_attention: _softmax,
+    torch.ops.nlse_mm.concatenation_attention: _concatenation,
+}
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+
+
+@contextmanager
+def _ready(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode, with stand-ins for what looks at numbers, and back again."""
+    modes = {module: module.training for module in model.modules()}
+    replaced = []
+
+    def replace(module: nn.Module, name: str, stand_in: object) -> None:
+        module.__dict__[name] = stand_in
+        replaced.append((module, name))
+
+    if hasattr(model, "rpn_head"):
+        replace(model.rpn_head, "predict", _Propose(model.rpn_head))
+    for module in modes:
+        module.training = False
+        if hasattr(module, "roi_layers"):
+            replace(module, "forward", _Extract(module))
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for module, name in replaced:
+            del module.__dict__[name]
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@dataclass
+class _Propose:
+    """In place of an RPN's boxes, which depend on the numbers: always as many."""
+
+    head: nn.Module
+
+    def __call__(self, x: tuple[Tensor, ...], *_: object, **__: object) -> list:
+        self.head(x)
+        boxes = (level.new_empty(REGIONS, 4) for level in x[0])
+        return [SimpleNamespace(bboxes=b) for b in boxes]
+
+
+@dataclass
+class _Extract:
+    """In place of a RoI extractor, whose compiled operation takes numbers only."""
+
+    extractor: nn.Module
+
+    def __call__(self, feats: tuple[Tensor, ...], rois: Tensor, **_: object) -> Tensor:
+        size = self.extractor.roi_layers[0].output_size
+        channels = self.extractor.out_channels
+        # A sum, so that the gradient reaches the maps; a copy, for the memory.
+        total = sum(f.sum() for f in feats)
+        return total.expand(rois.shape[0], channels, *size).contiguous()

@@ -1,0 +1,19 @@
+"""Configs read once: resolving a toolbox's bases takes longer than building on meta."""
+
+import copy
+import functools
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+
+@functools.cache
+def _read(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+@pytest.fixture
+def read_config():
+    """A function from a path to its config, which the test may change."""
+    return lambda path: copy.deepcopy(_read(Path(path)))

@@ -1,0 +1,74 @@
+"""The table of costs: what a block adds to a detector and to a segmentation model."""
+
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "configs" / "tiny"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the tool here, where the toolboxes are imported already."""
+    path = ROOT / "tools" / "analysis" / "complexity.py"
+    spec = importlib.util.spec_from_file_location("complexity_tool", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        tool.main()
+        return capsys.readouterr().out
+
+    yield call
+    logging.disable(logging.NOTSET)  # the tool switches it off for its process
+
+
+def rows(markdown):
+    lines = [line.strip("|").split("|") for line in markdown.splitlines()]
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def test_a_row_is_a_config_and_what_its_lines_add(run):
+    pytest.importorskip("mmdet")
+    pytest.importorskip("mmseg")
+    configs = [TINY / f"{n}.py" for n in ("mask_rcnn_r18_se_nl", "fcn_r18_nl")]
+    table = rows(run(*configs, "--shape", 256, 320, "--markdown"))[2:]
+    assert [row[0] for row in table] == [
+        "mask_rcnn_r18_se_nl",
+        "SE standard",
+        "backbone NonLocal2d after_block res4[-2]",
+        "fcn_r18_nl",
+        "backbone NonLocal2d after_block res4[-2]",
+    ]
+    # 128 channels: three projections to 64 with biases, the last one, and its BN.
+    block = 3 * (128 * 64 + 64) + 64 * 128 + 2 * 128
+    # Two layers for each of the widths, from C to D and back, both with biases.
+    widths = ((32, 8), (64, 8), (128, 8), (256, 16))
+    gates = sum(2 * (2 * c * d + d + c) for c, d in widths)
+    added = [f"{n / 1e6:+.2f}" for n in (block + gates, gates, block, block, block)]
+    assert [row[4] for row in table] == added
+    # 16 x 20 positions that look at 80: four projections and two products.
+    macs = 320 * (4 * 128 * 64 + 80 * 2 * 64)
+    assert table[2][5] == f"{macs / 1e9:+.2f}" == "+0.01"
+    assert float(table[0][2]) > 1
+
+
+def test_a_config_without_plugins_adds_nothing(run):
+    pytest.importorskip("mmdet")
+    config = TINY / "mask_rcnn_r18.py"
+    (row,) = rows(run(config, "--shape", 64, 96, "--markdown"))[2:]
+    assert row[4:] == ["+0.00", "+0.00", "+0.0"]
+    assert "One image of 64 x 96" in run(config, "--shape", 64, 96)
+
+
+def test_a_missing_config_ends_in_a_sentence(run, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run("nothing.py")
+    assert exit_.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: the config nothing.py does not exist"
