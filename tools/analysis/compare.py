@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -152,16 +153,16 @@ def carry_out(runs: list[Run], at_once: int) -> None:
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
     active: list[Run] = []
     seconds = [run.state["seconds"] for run in runs if run.metrics is not None]
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    columns.append(TextColumn("{task.fields[left]}"))
+    columns = [TextColumn("runs"), BarColumn(), MofNCompleteColumn()]
+    columns.append(TextColumn("{task.description}"))
     with Progress(*columns) as progress:
-        bar = progress.add_task("runs", total=len(runs), completed=ready, left="")
+        bar = progress.add_task("", total=len(runs), completed=ready)
+        say = partial(progress.print, markup=False, highlight=False, soft_wrap=True)
         try:
             while waiting or active:
                 while waiting and len(active) < at_once:
                     run = waiting.pop(0)
-                    place = runs.index(run) + 1
-                    progress.print(f"[{place}/{len(runs)}] {run}", markup=False)
+                    say(f"[{runs.index(run) + 1}/{len(runs)}] {run}: training")
                     run.start(threads)
                     active.append(run)
                 time.sleep(POLL_SECONDS)
@@ -172,9 +173,10 @@ def carry_out(runs: list[Run], at_once: int) -> None:
                     active.remove(run)
                     seconds.append(run.state["seconds"])
                     progress.advance(bar)
-                    progress.print(f"{run}: {shown(run.metrics)}", markup=False)
+                    left = time_left(active, len(waiting), seconds, at_once)
+                    say(f"{run}: {shown(run.metrics)}; {left or 'nothing left'}")
                 left = time_left(active, len(waiting), seconds, at_once)
-                progress.update(bar, left=left)
+                progress.update(bar, description=left)
         finally:
             for run in active:
                 run.stop()
@@ -194,7 +196,7 @@ def time_left(
     if not known:
         return ""
     rest = sum(running) + waiting * sum(known) / len(known)
-    minutes = rest / min(at_once, max(1, len(active))) / 60
+    minutes = rest / min(at_once, max(1, len(active) + waiting)) / 60
     return f"about {minutes:.0f} min left"
 
 
