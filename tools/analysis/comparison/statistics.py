@@ -37,13 +37,23 @@ def summarise(values: Sequence[float], first: Sequence[float] | None) -> Summary
     The test is Welch's, two-sided: the configs' spreads may differ, and seeds are not
     paired, since a block that draws its own weights changes all later random numbers.
     """
+    mean, std, n = moments(values)
+    p = float("nan")
+    if (
+        first is not None
+        and min(n, len(first)) > 1
+        and (np.ptp(values) or np.ptp(first))
+    ):
+        other = moments(first)
+        p = float(stats.ttest_ind_from_stats(mean, std, n, *other, False).pvalue)
+    return Summary(tuple(values), mean, std, std / float(np.sqrt(n)), p)
+
+
+def moments(values: Sequence[float]) -> tuple[float, float, int]:
+    """Mean, standard deviation of a sample (NaN of one value) and how many."""
     n = len(values)
     std = float(np.std(values, ddof=1)) if n > 1 else float("nan")
-    p = float("nan")
-    if first is not None and n > 1 and (np.ptp(values) or np.ptp(first)):
-        p = float(stats.ttest_ind(values, first, equal_var=False).pvalue)
-    mean = float(np.mean(values))
-    return Summary(tuple(values), mean, std, std / float(np.sqrt(n)), p)
+    return float(np.mean(values)), std, n
 
 
 def tabulate(
