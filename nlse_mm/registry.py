@@ -41,7 +41,9 @@ _DATA = (
 )
 DATASETS = _child("DATASETS", *_DATA)
 TRANSFORMS = _child("TRANSFORMS", *_DATA)
-METRICS = _child("METRICS", *_if_installed("mmdet", "nlse_mm.keypoints"))
+METRICS = _child(
+    "METRICS", "nlse_mm.analysis", *_if_installed("mmdet", "nlse_mm.keypoints")
+)
 VISUALIZERS = _child("VISUALIZERS", *_if_installed("mmdet", "nlse_mm.keypoints"))
 HOOKS = _child("HOOKS", "nlse_mm.checkpoint", "nlse_mm.engine", "nlse_mm.analysis")
 FUNCTIONS = _child("FUNCTIONS", "nlse_mm.engine")

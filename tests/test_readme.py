@@ -49,7 +49,7 @@ def commands():
 def test_a_command_names_what_is_there(words):
     for word in words:
         if word.startswith(("tools/", "configs/")):
-            assert (ROOT / word).exists(), word
+            assert list(ROOT.glob(word)), word
 
 
 @pytest.mark.parametrize("words", commands())

@@ -1,8 +1,9 @@
-"""Looking at attention."""
+"""Looking at attention, and at what it is good for."""
 
 from .attention import Look, Placement, look, non_local_blocks
 from .excitation import ExcitationMeter, last_of_stages
 from .heads import Heads, look_at_heads
+from .matched_class_accuracy import MatchedClassAccuracy
 from .moments import RunningMoments
 from .statistics import AttentionMeter
 from .statistics_hook import AttentionStatisticsHook
@@ -14,6 +15,7 @@ __all__ = [
     "ExcitationMeter",
     "Heads",
     "Look",
+    "MatchedClassAccuracy",
     "Placement",
     "RunningMoments",
     "last_of_stages",

@@ -13,8 +13,6 @@ only, so that a larger data set begins with the images of a smaller one.
 
 import argparse
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -22,34 +20,19 @@ import cv2
 import numpy as np
 from rich.progress import track
 from tiny_coco.annotation import annotate, semantic_labels
+from tiny_coco.folder import SPLITS, annotation_file, make_whole
 from tiny_coco.scene import random_scene, render
 from tiny_coco.shapes import CATEGORIES
 
 VERSION = "1.0"  # to raise when the same arguments give other bytes
-RECORD = "tiny_coco.json"  # what a finished data set was made from
-SPLITS = ("train2017", "val2017")
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    target = args.target.resolve()
     recipe = {k: v for k, v in vars(args).items() if k != "target"}
     recipe["version"] = VERSION
-    if is_made(target, recipe):
-        print(f"{args.target} is complete: nothing to do.")
-        return
-    # The target appears in one step, when all of it is there. What a killed run leaves
-    # has another name and is thrown away by the next run.
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        write(unfinished, recipe)
-        os.replace(unfinished, target)
-    except OSError as error:
-        sys.exit(f"make_tiny_coco: {args.target} can't be written: {error}.")
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    print(f"{args.target}: {args.train} + {args.val} images.")
+    if make_whole("make_tiny_coco", args.target, recipe, write):
+        print(f"{args.target}: {args.train} + {args.val} images.")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -78,24 +61,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def is_made(target: Path, recipe: dict) -> bool:
-    """Whether ``target`` holds this very data set; exits if it holds something else."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return False
-    if (target / RECORD).is_file():
-        made = json.loads((target / RECORD).read_text())
-        if made == recipe:
-            return True
-        other = f"a data set made with {made}, not with {recipe}"
-    else:
-        other = "something else"
-    sys.exit(
-        f"make_tiny_coco: {target} holds {other}: delete it or name another folder."
-    )
-
-
 def write(root: Path, recipe: dict) -> None:
-    """Write both splits and the record under ``root``."""
+    """Write both splits under ``root``."""
     (root / "annotations").mkdir(parents=True)
     first_id = 1
     for index, (split, count) in enumerate(
@@ -104,35 +71,18 @@ def write(root: Path, recipe: dict) -> None:
         (root / split).mkdir()
         (root / "semantic" / split).mkdir(parents=True)
         seeds = [[recipe["seed"], index, number] for number in range(count)]
-        content = header(split)
+        content = annotation_file(
+            f"Tiny COCO, {split}: shapes drawn by make_tiny_coco.py",
+            VERSION,
+            {shape.__name__: id_ for shape, id_ in CATEGORIES.items()},
+            "shape",
+        )
         for number, seed in enumerate(track(seeds, description=split)):
             add_image(content, root, split, first_id + number, seed, recipe)
         first_id += count
         (root / "annotations" / f"instances_{split}.json").write_text(
             json.dumps(content)
         )
-    (root / RECORD).write_text(json.dumps(recipe) + "\n")
-
-
-def header(split: str) -> dict:
-    """An annotation file without images."""
-    return dict(
-        info=dict(
-            description=f"Tiny COCO, {split}: shapes drawn by make_tiny_coco.py",
-            url="",
-            version=VERSION,
-            year=2017,
-            contributor="nlse_mm",
-            date_created="2017/01/01",
-        ),
-        licenses=[dict(id=1, name="Apache License 2.0", url="")],
-        images=[],
-        annotations=[],
-        categories=[
-            dict(id=id_, name=shape.__name__, supercategory="shape")
-            for shape, id_ in CATEGORIES.items()
-        ],
-    )
 
 
 def add_image(

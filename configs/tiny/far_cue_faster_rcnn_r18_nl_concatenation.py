@@ -1,0 +1,20 @@
+# As far_cue_faster_rcnn_r18.py, with one non-local block in res4: concatenation.
+#
+#   tools/data/make_far_cue.py data/far_cue
+#   tools/train.py configs/tiny/far_cue_faster_rcnn_r18_nl_concatenation.py
+
+_base_ = 'far_cue_faster_rcnn_r18.py'
+
+model = dict(
+    backbone=dict(
+        type='nlse_mm.ResNet',
+        plugins=[
+            dict(
+                cfg=dict(
+                    type='nlse_mm.NonLocal2d',
+                    mode='concatenation',
+                    norm_cfg=dict(type='BN')),
+                stages=(False, False, True),  # res2, res3, res4
+                blocks=(-2,),  # the first of the two
+                position='after_block')
+        ]))

@@ -1,0 +1,18 @@
+# As far_cue_faster_rcnn_r18_se.py, with one non-local block in res4.
+#
+#   tools/data/make_far_cue.py data/far_cue
+#   tools/train.py configs/tiny/far_cue_faster_rcnn_r18_se_nl.py
+
+_base_ = 'far_cue_faster_rcnn_r18_se.py'
+
+model = dict(
+    backbone=dict(
+        plugins=[
+            dict(
+                cfg=dict(
+                    type='nlse_mm.NonLocal2d',
+                    norm_cfg=dict(type='BN')),
+                stages=(False, False, True),  # res2, res3, res4
+                blocks=(-2,),  # the first of the two
+                position='after_block')
+        ]))

@@ -1,0 +1,33 @@
+"""Stands for tools/train.py: notes its start and end, takes TOY_SECONDS, learns naught.
+
+It fails where its config says so, and a work folder in which it was before must come
+with --resume.
+"""
+
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+
+def note(text):
+    with open(os.environ["TOY_LOG"], "a") as log:
+        log.write(f"{text}\n")
+
+
+config, words = sys.argv[1], sys.argv[2:]
+seed = next(w.split("=")[1] for w in words if w.startswith("randomness.seed="))
+folder = Path(words[words.index("--work-dir") + 1])
+name = Path(config).stem
+note(f"start {name} {seed} {os.getpid()}")
+if runpy.run_path(config).get("fault"):
+    print("error: the toy has a fault")
+    sys.exit(runpy.run_path(config)["fault"])
+resumed = folder.exists() and "--resume" in words
+folder.mkdir(parents=True, exist_ok=resumed)
+print("Epoch(train) [1][ 50/100]  eta: 0:10:30  time: 0.1", flush=True)
+time.sleep(float(os.environ.get("TOY_SECONDS", 0)))
+(folder / "epoch_1.pth").write_text(name)
+(folder / "last_checkpoint").write_text(str(folder / "epoch_1.pth"))
+note(f"trained {name} {seed} threads={os.environ.get('OMP_NUM_THREADS')}")

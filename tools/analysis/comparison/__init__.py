@@ -1,0 +1,1 @@
+"""Several configs over several seeds: the runs, their statistics, the report."""

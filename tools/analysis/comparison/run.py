@@ -1,0 +1,185 @@
+"""One training of one config with one seed, and its evaluation, through the launchers.
+
+A run has a folder: ``run.json`` says what it is and how far it came, and is replaced in
+one step; ``output.log`` is what the launchers printed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nlse_mm.engine.parent import die_with
+from nlse_mm.engine.user_error import USERS_MISTAKE, UserError
+
+TOOLS = Path(__file__).parents[2]
+_ETA = re.compile(r"eta: (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
+_TAIL = 8192  # bytes of a log that hold its newest lines
+
+
+@dataclass
+class Run:
+    """A config with a seed.
+
+    Args:
+        config: The config file.
+        seed: The seed.
+        folder: Where everything of this run goes.
+        settings: All that its result depends on, as text.
+        options: ``KEY=VALUE`` for ``--cfg-options``.
+        processes: How many; 1 is ``tools/train.py``, more ``tools/dist_train.sh``.
+    """
+
+    config: Path
+    seed: int
+    folder: Path
+    settings: str
+    options: list[str] = field(default_factory=list)
+    processes: int = 1
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.config.stem}, seed {self.seed}"
+
+    @property
+    def state(self) -> dict:
+        """What is known: ``settings``, ``trained``, ``metrics``, ``seconds``.
+
+        Raises:
+            UserError: If the folder holds a run of other settings.
+        """
+        now = hashlib.sha256(f"{self.settings}\n{self.processes}".encode()).hexdigest()
+        path = self.folder / "run.json"
+        if not path.exists():
+            return dict(settings=now, trained=False, metrics=None, seconds=0.0)
+        state = json.loads(path.read_text())
+        if state["settings"] != now:
+            raise UserError(
+                f"{self.folder} holds a run of {self} with other settings (the config, "
+                "--cfg-options or --processes): delete it or name another --work-dir"
+            )
+        return state
+
+    @property
+    def metrics(self) -> dict[str, float] | None:
+        """The result, or None if the run isn't finished."""
+        return self.state["metrics"]
+
+    def start(self, threads: int | None) -> None:
+        """Start or go on with the training, or with the evaluation when it is done.
+
+        Args:
+            threads: For each process; None leaves it to the launcher.
+        """
+        state = self.state
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(state)
+        command = self._test() if state["trained"] else self._train()
+        env = dict(os.environ)
+        if threads:
+            env.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+        parent = os.getpid()
+        self.started = time.monotonic()
+        with (self.folder / "output.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A training that nobody waits for would be resumed by a second one.
+                preexec_fn=lambda: die_with(parent),
+            )
+
+    def is_over(self) -> bool:
+        """Whether the process has ended; if so, its outcome is noted.
+
+        Raises:
+            UserError: If it failed.
+        """
+        code = self.process.poll()
+        if code is None:
+            return False
+        self.process = None
+        if code:
+            raise UserError(self._why_it_failed(code))
+        state = self.state
+        state["seconds"] += time.monotonic() - self.started
+        if state["trained"]:
+            state["metrics"] = self._read_metrics()
+        else:
+            state["trained"] = True
+        self._write(state)
+        return True
+
+    def stop(self) -> None:
+        """End the process; a later run goes on from the last checkpoint."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def seconds_left(self) -> float | None:
+        """What the training that runs says it still needs; None before it does."""
+        with (self.folder / "output.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+            found = _ETA.findall(log.read().decode(errors="replace"))
+        if not found:
+            return None
+        days, hours, minutes, seconds = (int(part or 0) for part in found[-1])
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+    def _train(self) -> list[str]:
+        if self.processes > 1:
+            launcher = [str(TOOLS / "dist_train.sh"), str(self.config)]
+            launcher.append(str(self.processes))
+        else:
+            launcher = [sys.executable, str(TOOLS / "train.py"), str(self.config)]
+        return [*launcher, "--resume", *self._common("train")]
+
+    def _test(self) -> list[str]:
+        note = self.folder / "train" / "last_checkpoint"
+        if not note.is_file():
+            raise UserError(
+                f"the training of {self} wrote no checkpoint: {note} is not there"
+            )
+        test = [str(TOOLS / "test.py"), str(self.config), note.read_text().strip()]
+        shutil.rmtree(self.folder / "test", ignore_errors=True)
+        return [sys.executable, *test, *self._common("test")]
+
+    def _common(self, what: str) -> list[str]:
+        work_dir = str(self.folder / what)
+        options = [*self.options, f"randomness.seed={self.seed}"]
+        return ["--work-dir", work_dir, "--cfg-options", *options]
+
+    def _read_metrics(self) -> dict[str, float]:
+        # LoggerHook's {time}/{time}.json holds the metrics and two durations.
+        files = sorted((self.folder / "test").glob("*/*.json"))
+        numbers = json.loads(files[-1].read_text()) if files else {}
+        metrics = {
+            name: float(value)
+            for name, value in numbers.items()
+            if isinstance(value, (int, float)) and name not in ("time", "data_time")
+        }
+        if not metrics:
+            raise UserError(f"the evaluation of {self} gave no metric")
+        return metrics
+
+    def _why_it_failed(self, code: int) -> str:
+        log = self.folder / "output.log"
+        lines = log.read_text(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "nothing was printed"
+        if code == USERS_MISTAKE:
+            return f"{self}: {last.removeprefix('error: ')}"
+        return f"{self} ended with exit code {code}: {last} (more in {log})"
+
+    def _write(self, state: dict) -> None:
+        unfinished = self.folder / ".run.json"
+        unfinished.write_text(json.dumps(state, indent=1) + "\n")
+        os.replace(unfinished, self.folder / "run.json")
