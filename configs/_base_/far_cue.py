@@ -11,6 +11,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(256, 128), keep_ratio=True),  # W, H: as it is
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',

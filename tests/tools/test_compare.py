@@ -188,6 +188,7 @@ def test_bad_input_ends_in_one_sentence(toy, capfd):
     Path("bare.py").write_text("model = dict()")
     assert said("base.py", "bare.py").startswith("bare.py has no test_evaluator")
     assert "doesn't fit the config" in said("base.py", "--cfg-options", "value.a=1")
+    assert said("base.py", "--cfg-options", "a") == "--cfg-options a is not KEY=VALUE"
     assert not Path("log").exists()
     assert said("base.py", "--metrics", "AP") == "--metrics AP is not one of toy/score"
 

@@ -162,3 +162,16 @@ def test_a_wrong_argument_ends_in_one_sentence(arguments, sentence, tmp_path):
     with pytest.raises(SystemExit) as caught:
         make_far_cue.main([str(tmp_path / "x"), *arguments])
     assert caught.value.code == f"make_far_cue: {sentence}."
+
+
+def test_a_training_on_it_prints_the_class_accuracy(launch, capfd):
+    pytest.importorskip("mmdet")
+    make_far_cue.main(["data/far_cue", "--train", "8", "--val", "2"])
+    leaf = FOLDER.parents[1] / "configs" / "tiny" / "far_cue_faster_rcnn_r18_nl.py"
+    options = ["train_cfg.max_epochs=1", "train_dataloader.num_workers=0"]
+    options += ["train_dataloader.persistent_workers=False"]
+    options += ["val_dataloader.num_workers=0"]
+    launch("train.py", leaf, "--cfg-options", *options)
+    printed = capfd.readouterr()
+    assert "matched/class_accuracy: " in printed.out + printed.err
+    assert "coco/bbox_mAP: " in printed.out + printed.err

@@ -14,6 +14,7 @@ WORK_DIR, and prints the table.
 
 import argparse
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ import torch
 from comparison.report import as_csv, markdown, picture
 from comparison.run import Run
 from comparison.statistics import common_metrics, tabulate
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from nlse_mm.engine.config import load_config
@@ -97,7 +98,7 @@ def plan(args: argparse.Namespace) -> list[Run]:
     ):
         if wrong:
             raise UserError(sentence)
-    settings = [read(path, args.cfg_options).pretty_text for path in args.configs]
+    settings = [read(path, args.cfg_options) for path in args.configs]
     runs = [
         Run(
             config=path,
@@ -115,19 +116,29 @@ def plan(args: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def read(path: Path, options: list[str]) -> Config:
-    """The config as train.py will read it."""
+def read(path: Path, options: list[str]) -> str:
+    """All that the config holds, as train.py will read it.
+
+    Raises:
+        UserError: If it can't be read or has nothing to evaluate with.
+    """
+    for option in options:
+        if "=" not in option:
+            raise UserError(f"--cfg-options {option} is not KEY=VALUE")
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     words = ["--cfg-options", *options] if options else []
-    merged = parser.parse_args(words).cfg_options
     common = argparse.Namespace(
-        config=path, cfg_options=merged, local_rank=0, launcher="none", work_dir="-"
+        config=path,
+        cfg_options=parser.parse_args(words).cfg_options,
+        local_rank=0,
+        launcher="none",
+        work_dir="",
     )
     cfg = load_config(common)
     if cfg.get("test_evaluator") is None:
         raise UserError(f"{path} has no test_evaluator, which gives the metrics")
-    return cfg
+    return json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
 
 
 @contextmanager
