@@ -19,8 +19,8 @@ class PluggedTrunk:
     """Mixed into a backbone that has plugins.
 
     The backbone freezes stages and puts norm layers in eval mode; its plugins are new
-    layers that have to learn, and stay out of both. It initialises everything below it,
-    and MMEngine then calls each plugin's own ``init_weights``, which has the last word.
+    layers that have to learn, and stay out of both. It initialises everything below it;
+    each plugin's own ``init_weights`` has the last word.
     """
 
     def plugin_modules(self) -> list[nn.Module]:
@@ -31,6 +31,21 @@ class PluggedTrunk:
             if isinstance(module, PluggedBlock)
             for plugin in module.plugin_modules()
         ]
+
+    def init_weights(self) -> None:
+        """As the backbone's own; then the plugins', unless weights were loaded.
+
+        MMEngine's calls the plugins' too, but some backbones (PIDNet) have one of their
+        own, which doesn't, and which starts every norm layer at one. A plain module has
+        none.
+        """
+        first_time = not getattr(self, "is_init", False)
+        if hasattr(super(), "init_weights"):
+            super().init_weights()
+        if first_time and not _loads_weights(getattr(self, "init_cfg", None)):
+            for plugin in self.plugin_modules():
+                if hasattr(plugin, "init_weights"):
+                    plugin.init_weights()
 
     def train(self, mode: bool = True) -> nn.Module:
         """As the backbone's own; plugins train in frozen stages too."""
@@ -126,3 +141,8 @@ def _trainable_as_before(modules: Sequence[nn.Module]) -> Iterator[None]:
     yield
     for parameter, requires_grad in wanted:
         parameter.requires_grad = requires_grad
+
+
+def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:
+    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    return any(c.get("type") == "Pretrained" for c in configs)

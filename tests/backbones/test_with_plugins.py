@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModule, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -244,6 +244,16 @@ def test_weights_that_are_loaded_are_not_initialised_again(toolbox, tmp_path):
     model.init_weights()
     for key, value in trained.state_dict().items():
         assert torch.equal(model.state_dict()[key], value)
+
+
+def test_a_plain_module_in_a_model_is_initialised(in_mmdet):
+    model = build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how="map")
+    (plugin,) = model.plugin_modules()
+    nn.init.ones_(plugin.conv_out.bn.weight)
+    detector = BaseModule()
+    detector.backbone = model
+    detector.init_weights()
+    assert not plugin.conv_out.bn.weight.any()
 
 
 def test_conversion_fusion_and_tracing_keep_the_plugins_running(toolbox):

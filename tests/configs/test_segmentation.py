@@ -159,7 +159,7 @@ def test_its_tta_sees_a_photo_and_its_mirror_image_and_keeps_the_labels(name, tm
     for plain, mirrored in zip(*[iter(views["inputs"])] * 2, strict=True):
         assert torch.equal(plain.flip(2), mirrored)
     for sample in views["data_samples"]:
-        expected = torch.from_numpy(labels).long() - from_one
+        expected = torch.from_numpy(labels).long() - int(from_one)
         assert torch.equal(sample.gt_sem_seg.data[0], expected)
 
 

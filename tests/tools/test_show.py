@@ -115,7 +115,8 @@ def test_what_is_drawn_are_the_blocks_rows(config, picture, weights, launch):
         best = np.unravel_index(expected.argmax(), expected.shape)
         place = 2 * across * (best[1] + 0.5), 2 * down * (best[0] + 0.5)
         assert arrows[0].xy == pytest.approx(place)
-        assert len(arrows) == 20
+        above = int((expected > expected.mean()).sum())  # a uniform row's has none
+        assert len(arrows) == min(20, above)
 
 
 @BOTH

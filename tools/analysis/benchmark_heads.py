@@ -155,6 +155,8 @@ def build(head: str):
             nn.init.kaiming_normal_(parameter, nonlinearity="linear")
         elif name.endswith("weight"):  # norms, and a block's zero-initialised one too
             nn.init.ones_(parameter)
+        else:
+            nn.init.zeros_(parameter)
     return model
 
 
