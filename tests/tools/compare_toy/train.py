@@ -1,7 +1,7 @@
 """Stands for tools/train.py: notes its start and end, takes TOY_SECONDS, learns naught.
 
-It fails where its config says so, and a work folder in which it was before must come
-with --resume.
+It waits until TOY_PEERS trainings have started, and fails where its config says so. A
+work folder in which it was before must come with --resume.
 """
 
 import os
@@ -28,6 +28,12 @@ resumed = folder.exists() and "--resume" in words
 folder.mkdir(parents=True, exist_ok=resumed)
 print("Epoch(train) [1][ 50/100]  eta: 0:10:30  time: 0.1", flush=True)
 time.sleep(float(os.environ.get("TOY_SECONDS", 0)))
+deadline = time.monotonic() + 60
+while Path(os.environ["TOY_LOG"]).read_text().count("start") < int(
+    os.environ.get("TOY_PEERS", 1)
+):
+    assert time.monotonic() < deadline, "the other training doesn't start"
+    time.sleep(0.02)
 (folder / "epoch_1.pth").write_text(name)
 (folder / "last_checkpoint").write_text(str(folder / "epoch_1.pth"))
 note(f"trained {name} {seed} threads={os.environ.get('OMP_NUM_THREADS')}")
