@@ -95,5 +95,6 @@ def _triple(values: dict[str, list[float]], form: str) -> list[str]:
     cells = [format(statistics.median(v), form) if v else "-" for v in (ours, peer)]
     if not (ours and peer):
         return [*cells, "-"]
-    ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
+    pairs = zip(ours, peer, strict=True)
+    ratio = statistics.median(a / b if b else float("nan") for a, b in pairs)
     return [*cells, f"{ratio:.2f}"]
