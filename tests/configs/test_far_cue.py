@@ -35,7 +35,7 @@ def scores(name, cue, seed=0):
     model.init_weights()
     for key, parameter in model.backbone.named_parameters():
         if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.5)
+            torch.nn.init.normal_(parameter, std=5)
         if "se_layer.conv2" in key:
             parameter.data *= 20  # a gate that is not 0.5 everywhere
     model.eval()
@@ -90,8 +90,12 @@ def test_the_baseline_scores_squares_the_same_whatever_the_mark(name, cue):
 
 @pytest.mark.parametrize("name", [n for n in SMALL + LARGE if n not in BASELINES])
 def test_each_block_brings_the_mark_to_the_squares(name):
-    red, blue = scores(name, "large" if name in LARGE else "small")
-    assert (red - blue).abs().max() > 1e-6
+    cue = "large" if name in LARGE else "small"
+    # Several seeds: the ReLU of concatenation may be shut everywhere by chance.
+    assert any(
+        (red - blue).abs().max() > 1e-6
+        for red, blue in (scores(name, cue, seed) for seed in range(5))
+    )
 
 
 @pytest.mark.parametrize("names", [SMALL, LARGE], ids=["small", "large"])
