@@ -1,5 +1,5 @@
-# The data set that tools/data/make_far_cue.py writes, and a schedule of 1,000 steps for
-# it, from random weights: each leaf that takes it is minutes on one CPU core.
+# The data set that tools/data/make_far_cue.py writes, at half its size, and a schedule
+# of 750 steps for it, from random weights: three minutes on one CPU core.
 
 classes = ('red', 'blue')
 data_root = 'data/far_cue/'
@@ -7,11 +7,12 @@ data_root = 'data/far_cue/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(128, 64), keep_ratio=True),  # W, H
     dict(type='PackDetInputs')
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 128), keep_ratio=True),  # W, H: as it is
+    dict(type='Resize', scale=(128, 64), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
@@ -51,7 +52,7 @@ val_evaluator = [
 ]
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -60,6 +61,6 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', begin=0, T_max=4, convert_to_iter_based=True)
+    dict(type='MultiStepLR', by_epoch=False, milestones=[600])
 ]
 randomness = dict(seed=0)

@@ -1,11 +1,11 @@
-# Faster R-CNN, three stages of R18, on far cue: a class that only a mark can tell, too
+# Faster R-CNN, two stages of R18, on far cue: a class that only a mark can tell, too
 # far away for the trunk. It has to guess, and is right half of the time.
 #
 #   tools/data/make_far_cue.py data/far_cue
 #   tools/train.py configs/tiny/far_cue_faster_rcnn_r18.py
 
 _base_ = [
-    '../_base_/faster_rcnn_r18_c4.py',
+    '../_base_/faster_rcnn_r18_c3.py',
     'mmdet::_base_/default_runtime.py',
     '../_base_/far_cue.py',
 ]

@@ -1,5 +1,5 @@
-# As far_cue_faster_rcnn_r18.py, with one ContextBlock of GCNet (MMCV's) in res4. The
-# ratio is 1/4: at GCNet's 1/16 these 128 channels would become 8.
+# As far_cue_faster_rcnn_r18.py, with one ContextBlock of GCNet (MMCV's) in res3. The
+# ratio is 1/4: at GCNet's 1/16 these 64 channels would become 4.
 #
 #   tools/data/make_far_cue.py data/far_cue
 #   tools/train.py configs/tiny/far_cue_faster_rcnn_r18_gc.py
@@ -14,7 +14,7 @@ model = dict(
                 cfg=dict(
                     type='ContextBlock',
                     ratio=1 / 4),
-                stages=(False, False, True),  # res2, res3, res4
+                stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
         ]))

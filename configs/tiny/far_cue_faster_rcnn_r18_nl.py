@@ -1,4 +1,4 @@
-# As far_cue_faster_rcnn_r18.py, with one non-local block in res4, embedded Gaussian, BN
+# As far_cue_faster_rcnn_r18.py, with one non-local block in res3, embedded Gaussian, BN
 # after its last convolution. (No sub_sample: there are 128 positions.)
 #
 #   tools/data/make_far_cue.py data/far_cue
@@ -14,7 +14,7 @@ model = dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d',
                     norm_cfg=dict(type='BN')),
-                stages=(False, False, True),  # res2, res3, res4
+                stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
         ]))

@@ -1,4 +1,4 @@
-# As far_cue_faster_rcnn_r18.py, with one non-local block in res4, embedded Gaussian,
+# As far_cue_faster_rcnn_r18.py, with one non-local block in res3, embedded Gaussian,
 # without the BN: MMCV's default, a last convolution that starts at zero.
 #
 #   tools/data/make_far_cue.py data/far_cue
@@ -13,7 +13,7 @@ model = dict(
             dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d'),
-                stages=(False, False, True),  # res2, res3, res4
+                stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
         ]))

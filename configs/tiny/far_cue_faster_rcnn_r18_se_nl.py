@@ -1,4 +1,4 @@
-# As far_cue_faster_rcnn_r18_se.py, with one non-local block in res4.
+# As far_cue_faster_rcnn_r18_se.py, with one non-local block in res3.
 #
 #   tools/data/make_far_cue.py data/far_cue
 #   tools/train.py configs/tiny/far_cue_faster_rcnn_r18_se_nl.py
@@ -12,7 +12,7 @@ model = dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d',
                     norm_cfg=dict(type='BN')),
-                stages=(False, False, True),  # res2, res3, res4
+                stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
         ]))

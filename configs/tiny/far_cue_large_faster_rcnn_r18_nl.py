@@ -1,4 +1,4 @@
-# As far_cue_large_faster_rcnn_r18.py, with one non-local block in res4.
+# As far_cue_large_faster_rcnn_r18.py, with one non-local block in res3.
 #
 #   tools/data/make_far_cue.py data/far_cue_large --cue large
 #   tools/train.py configs/tiny/far_cue_large_faster_rcnn_r18_nl.py
@@ -13,7 +13,7 @@ model = dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d',
                     norm_cfg=dict(type='BN')),
-                stages=(False, False, True),  # res2, res3, res4
+                stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
         ]))

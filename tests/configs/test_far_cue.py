@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -42,8 +43,9 @@ def scores(name, cue, seed=0):
     pictures, boxes = [], None
     for colour in make_far_cue.COLOURS:
         picture, boxes = make_far_cue.draw(np.random.default_rng(3), colour, cue)
-        pictures.append(torch.from_numpy(picture).permute(2, 0, 1))
-    x, y, w, h = torch.tensor(boxes, dtype=torch.float).T
+        half = mmcv.imrescale(picture, (128, 64))  # as the config's pipeline
+        pictures.append(torch.from_numpy(half).permute(2, 0, 1))
+    x, y, w, h = torch.tensor(boxes, dtype=torch.float).T / 2
     # As large as a box may be that still is assigned to its square (IoU 0.5).
     grow = (2**0.5 - 1) / 2
     rois = torch.stack([x - grow * w, y - grow * h, x + w + grow * w, y + h + grow * h])
@@ -76,8 +78,8 @@ def reach(trunk):
     return (size - 1) // 2, step
 
 
-def test_the_trunk_sees_105_pixels_to_each_side_at_stride_16():
-    assert reach(MODELS.build(load(BASELINES[0]).model).backbone) == (105, 16)
+def test_the_trunk_sees_49_pixels_to_each_side_at_stride_8():
+    assert reach(MODELS.build(load(BASELINES[0]).model).backbone) == (49, 8)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +129,8 @@ def test_its_name_says_which_blocks_it_has(name):
         assert ("norm_cfg" not in lines[0]) == ("no-bn" in words)
 
 
-def test_the_schedule_is_a_thousand_steps_of_eight_pictures():
+def test_the_schedule_is_750_steps_of_eight_pictures():
     config = load(BASELINES[0])
     pictures = make_far_cue.parse(["x"]).train
     steps = pictures // config.train_dataloader.batch_size * config.train_cfg.max_epochs
-    assert steps == 1000
+    assert steps == 750

@@ -47,8 +47,8 @@ def test_only_the_mark_differs_between_the_classes(cue):
         assert boxes == same_boxes
         columns = np.flatnonzero((red != blue).any((0, 2)))
         assert columns.size
-        # 120 pixels: more than the 105 that a cell of the trunk sees to each side, and
-        # the 15 to the cell from which RoIAlign may read.
+        # The pictures are halved: 60 of the trunk's pixels, more than the 49 that a
+        # cell sees to each side and the 8 to the cell from which RoIAlign may read.
         assert min(x for x, *_ in boxes) - columns.max() > 120
 
 
