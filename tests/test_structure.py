@@ -1,14 +1,21 @@
 """Arrows go one way, and either toolbox may be missing."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "nlse_mm"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "nlse_mm"
 FILES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = sorted(
+    path
+    for path in (ROOT / "tools").rglob("*.*")
+    if path.is_file() and path.read_bytes()[:2] == b"#!"
+)
 # folder: the folders of the package that it may import, besides the registry
 ALLOWED = {
     "ops": set(),
@@ -91,3 +98,8 @@ except ImportError:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.stdout.endswith("hidden\n"), done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_a_script_can_be_typed(path):
+    assert os.access(path, os.X_OK)
