@@ -1,6 +1,8 @@
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 # The configs and tools are the top-level folders that users type; in a wheel they are
@@ -11,6 +13,19 @@ FOLDERS = ("configs", "tools")
 def version() -> str:
     text = (ROOT / "nlse_mm" / "__init__.py").read_text()
     return text.split('__version__ = "')[1].split('"')[0]
+
+
+class WithMim(build_py):
+    """Adds nlse_mm/.mim, where MIM and MMEngine look for configs and their index."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        package = Path(self.build_lib, "nlse_mm")
+        for top in FOLDERS:
+            shutil.copytree(package / top, package / ".mim" / top, dirs_exist_ok=True)
+        shutil.copy(ROOT / "configs" / "model-index.yml", package / ".mim")
 
 
 TOOLBOXES = {
@@ -40,7 +55,8 @@ setup(
         if path.is_dir() and path.name != "__pycache__"
     ],
     package_dir={f"nlse_mm.{top}": top for top in FOLDERS},
-    package_data={"": ["*.py", "*.sh"]},
+    package_data={"": ["*.py", "*.sh"], "nlse_mm.configs": ["*.md", "*.yml"]},
+    cmdclass={"build_py": WithMim},
     # No mm* package is a hard requirement: the forks that keep the import names have
     # other distribution names, and pip would overwrite them.
     install_requires=["torch>=2.4"],

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from mmengine.infer import BaseInferencer
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,10 +36,18 @@ def test_it_holds_the_configs_the_tools_and_the_licence(wheel):
     for top in ("nlse_mm", "configs", "tools"):
         prefix = "" if top == "nlse_mm" else "nlse_mm/"
         for path in (ROOT / top).rglob("*"):
-            if path.suffix in (".py", ".sh"):
+            if path.suffix in (".py", ".sh", ".md", ".yml"):
                 assert prefix + path.relative_to(ROOT).as_posix() in names
     assert any(name.endswith("LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "data/")) for name in names)
+
+
+def test_mmengine_finds_the_models_of_the_installed_wheel(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    mim = tmp_path / "nlse_mm" / ".mim"
+    models = list(BaseInferencer._get_models_from_metafile(str(mim)))
+    assert "mask_rcnn_r50_nl" in {model["Name"] for model in models}
+    assert all((mim / model["Config"]).is_file() for model in models)
 
 
 def test_it_requires_no_openmmlab_package(wheel):
