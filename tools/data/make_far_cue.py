@@ -49,7 +49,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("target", type=Path, help="folder to make, new or empty")
-    add("--train", type=int, default=2000, help="training images (2000)")
+    add("--train", type=int, default=1200, help="training images (1200)")
     add("--val", type=int, default=200, help="validation images (200)")
     add("--cue", choices=CUES, default="small", help="a disc or a band (small)")
     add("--seed", type=int, default=0, help="0 or more (0)")
