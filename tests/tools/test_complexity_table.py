@@ -72,3 +72,15 @@ def test_a_missing_config_ends_in_a_sentence(run, capsys):
     assert exit_.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "error: the config nothing.py does not exist"
+
+
+def test_the_documented_rows_are_what_it_prints(run):
+    pytest.importorskip("mmdet")
+    names = ["mask_rcnn_r50_nl", "mask_rcnn_r50_se"]
+    configs = [ROOT / "configs" / f"{name}.py" for name in names]
+    printed = {
+        row[0]: row for row in rows(run(*configs, "--shape", 800, 1344, "--markdown"))
+    }
+    documented = (ROOT / "docs" / "choosing.md").read_text()
+    for name in names:
+        assert f"| {name} | {' | '.join(printed[name][4:])} |" in documented
