@@ -12,28 +12,41 @@ from torch.utils.checkpoint import checkpoint
 
 from .tracing import is_exporting
 
-BLOCK = 2 * 2**20  # weights at a time, 8 MiB in single precision
+# Weights at a time. In single precision 36 MiB, above the 32 MiB up to which the C library
+# may keep what is freed for itself: smaller blocks left it with holes, GiB in all.
+BLOCK = 9 * 2**20
 
 
-def separable_attention(value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    r"""Mean of the values, weighted by a product of a row's and a column's weight.
+def separable_attention(
+    x: Tensor, rows: Tensor, columns: Tensor, mixing: Tensor
+) -> Tensor:
+    r"""Means weighted by a product of a row's and a column's weight, heads mixed.
 
-    .. math:: y_{uv} = \sum_{ij} r_{ui}\, c_{vj}\, x_{ij}
+    .. math:: y_{uv} = \sum_h M_h \sum_{ij} r_{hui}\, c_{hvj}\, x_{ij}
 
     The softmax over all positions of a score that is a sum, one term for the row and
     one for the column, is such a product: that of the softmaxes of the two terms. Two
-    small matrix products take the place of one with U V x H W weights.
+    small matrix products take the place of one with U V x H W weights. The heads are
+    mixed first, so that their means need not stand beside each other.
 
     Args:
-        value: (N, C, H, W).
+        x: (N, C, H, W).
         rows: Weights of the rows, (h, U, H); each sums to 1 over H.
         columns: Weights of the columns, (h, V, W).
+        mixing: (E, h, C).
 
     Returns:
-        (N, h, C, U, V).
+        (N, E, U, V).
     """
-    wide = value[:, None] @ columns.transpose(1, 2)[:, None]  # (N, h, C, H, V)
-    return rows[:, None] @ wide
+    images, _, height, _ = x.shape
+    last = x.permute(0, 2, 3, 1)
+    total = None
+    for row, column, mix in zip(rows, columns, mixing.unbind(1), strict=True):
+        values = last @ mix.T  # (N, H, W, E)
+        wide = column.expand(images, height, -1, -1) @ values  # (N, H, V, E)
+        means = row.expand(images, -1, -1) @ wide.flatten(2)  # (N, U, V E)
+        total = means if total is None else total + means
+    return total.unflatten(2, (columns.shape[1], len(mixing))).permute(0, 3, 1, 2)
 
 
 def attend_in_blocks(
@@ -58,7 +71,10 @@ def attend_in_blocks(
     """
 
     def attend(block: Tensor) -> Tensor:
-        return mix(scores(block).softmax(dim=-1) @ value[:, None])
+        weights = scores(block).softmax(dim=-1)
+        # All heads look at the same values: one product, and no copy for each head.
+        means = weights.flatten(1, 2) @ value
+        return mix(means.unflatten(1, weights.shape[1:3]))
 
     if is_exporting():
         return attend(positions)

@@ -130,7 +130,10 @@ class SelfAttention2d(nn.Module):
                 self.encoding.axis(i, queries, x.shape[2 + i]).softmax(-1).to(x.dtype)
                 for i, queries in enumerate((rows, columns))
             )
-            out = self.value(separable_attention(x, *weights).flatten(1, 2))
+            mixing = self.value.weight.flatten(1).unflatten(1, (self.num_heads, -1))
+            out = separable_attention(x, *weights, mixing.to(x.dtype))
+            if self.value.bias is not None:
+                out = out + self.value.bias[:, None, None]
         else:
             shape = rows.shape[0], columns.shape[0]
             at = torch.arange(shape[0] * shape[1], device=x.device)
