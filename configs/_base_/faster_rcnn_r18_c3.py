@@ -14,6 +14,9 @@ model = dict(
         base_channels=32,
         frozen_stages=-1,
         norm_eval=False,
+        # Without weights a residual branch that starts at zero takes hundreds of steps
+        # to say anything, and so does the SE layer in it.
+        zero_init_residual=False,
         init_cfg=None),
     neck=None,
     rpn_head=dict(

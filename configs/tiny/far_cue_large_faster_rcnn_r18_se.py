@@ -5,4 +5,5 @@
 
 _base_ = 'far_cue_large_faster_rcnn_r18.py'
 
-model = dict(backbone=dict(type='nlse_mm.SEResNet'))
+# Of 32 and 64 channels a sixteenth would be 2 and 4.
+model = dict(backbone=dict(type='nlse_mm.SEResNet', reduction=4))
