@@ -156,7 +156,8 @@ def cover(rng: np.random.Generator, cue: str) -> np.ndarray:
     y, x = np.indices((HEIGHT, WIDTH))
     if cue == "large":
         return x < BAND
-    left, top = rng.uniform(RADIUS + 1, RADIUS + 6), rng.uniform(8, HEIGHT - 8)
+    left = rng.uniform(RADIUS + 1, RADIUS + 6)
+    top = rng.uniform(RADIUS + 1, HEIGHT - RADIUS - 1)
     return (x - left) ** 2 + (y - top) ** 2 <= RADIUS**2
 
 
