@@ -59,10 +59,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=7e-4, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
-    # A block that starts at zero has 500 steps to get away from there.
-    paramwise_cfg=dict(
-        custom_keys=dict(
-            nonlocal_block=dict(lr_mult=10), context_block=dict(lr_mult=10))))
+    # The last layer of a non-local block starts at zero and has 500 steps to get away.
+    paramwise_cfg=dict(custom_keys=dict(conv_out=dict(lr_mult=10))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='MultiStepLR', by_epoch=False, milestones=[400])

@@ -12,7 +12,8 @@ model = dict(
         plugins=[
             dict(
                 cfg=dict(
-                    type='nlse_mm.NonLocal2d'),
+                    type='nlse_mm.NonLocal2d',
+                    std=0.1),
                 stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two
                 position='after_block')
