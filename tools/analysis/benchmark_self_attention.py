@@ -1,7 +1,7 @@
 """Time and peak memory of SelfAttention2d beside the straightforward formula.
 
     python tools/analysis/benchmark_self_attention.py
-    python tools/analysis/benchmark_self_attention.py --sizes 50x84 --channels 256
+    python tools/analysis/benchmark_self_attention.py --forms quadratic --sizes 50x84
 
 The straightforward one computes the weights of every head for every pair of positions
 with PyTorch's own operations and keeps them for the gradients, as the public code of
@@ -54,7 +54,7 @@ def main() -> None:
     )
     names = ("form", "positions", "ms", "straightforward's", "ratio")
     table = Table(*names, "peak MiB", "straightforward's", "ratio", title=title)
-    runs = [(form, (h, w)) for form in FORMS for h, w, _ in args.sizes]
+    runs = [(form, (h, w)) for form in args.forms for h, w, _ in args.sizes]
     for form, extent in track(runs, console=Console(stderr=True)):
         table.add_row(*measure(form, extent, args))
     Console(width=120).print(table)
@@ -66,6 +66,7 @@ def parse_args() -> argparse.Namespace:
     )
     sizes = [size(s) for s in ("14x14", "32x32", "50x84", "100x168")]
     parser.add_argument("--sizes", nargs="+", type=size, default=sizes, metavar="HxW")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--channels", type=int, default=252)
     parser.add_argument("--heads", type=int, default=9)
     parser.add_argument("--rounds", type=int, default=5)
