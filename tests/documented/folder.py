@@ -31,7 +31,7 @@ done
 export SLURM_NODELIST=here MASTER_PORT=29511
 for ((i = 1; i < SLURM_NTASKS; i++)); do SLURM_PROCID=$i SLURM_LOCALID=$i "$@" & done
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@"
-wait -n
+wait $!
 """
 _COMMANDS = {"srun": _SRUN, "scontrol": "#!/bin/sh\necho 127.0.0.1\n"}
 _BLOCK = {f"layer1.0.conv{i}.weight": torch.rand(1) for i in (1, 2, 3)}
