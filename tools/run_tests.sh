@@ -4,6 +4,8 @@
 #   tools/run_tests.sh
 #   tools/run_tests.sh tests/plugins -k identity
 #   tools/run_tests.sh -m slow              what takes minutes
+#   tools/run_tests.sh -m documented --dist worksteal
+#                                           every command of README and docs, made small
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/install.sh

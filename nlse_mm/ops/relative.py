@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from .tracing import is_exporting
 
-# Weights at a time. In single precision 36 MiB, above the 32 MiB up to which the C library
-# may keep what is freed for itself: smaller blocks left it with holes, GiB in all.
+# Weights at a time. In single precision 36 MiB, above the 32 MiB up to which the C
+# library may keep what is freed for itself: smaller blocks left holes, GiB in all.
 BLOCK = 9 * 2**20
 
 

@@ -59,7 +59,7 @@ def markdown(cases: list[Case], setting: str, how: str) -> str:
         [
             "# Non-local blocks beside MMCV's",
             setting + ".",
-            f"    {command}",
+            f"```bash\n{command}\n```",
             how,
             "\n".join(rows),
             "",
