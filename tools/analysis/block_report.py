@@ -93,8 +93,7 @@ def _triple(values: dict[str, list[float]], form: str) -> list[str]:
     """Ours, MMCV's and the median ratio; a dash for what wasn't measured."""
     ours, peer = values.get("nlse_mm"), values.get("mmcv")
     cells = [format(statistics.median(v), form) if v else "-" for v in (ours, peer)]
-    if not (ours and peer):
+    if not (ours and peer and all(peer)):  # so small that no new page was taken
         return [*cells, "-"]
-    pairs = zip(ours, peer, strict=True)
-    ratio = statistics.median(a / b if b else float("nan") for a, b in pairs)
+    ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
     return [*cells, f"{ratio:.2f}"]
