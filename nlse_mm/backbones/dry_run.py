@@ -79,6 +79,7 @@ def _inputs(
             maps = _pyramid(in_channels, size)
             yield size, (maps,)
             yield size, (_pyramid(in_channels[::-1], size)[::-1],)
+            yield size, (_pyramid(in_channels[::-1], size),)
             yield size, (tuple(torch.zeros(1, c, 16, 24) for c in in_channels),)
             # A recursive pyramid (RFP) runs a backbone of its own on the image.
             yield size, ((torch.zeros(1, 3, *size), *maps),)

@@ -282,3 +282,17 @@ def test_there_are_no_hooks(toolbox):
 def test_a_base_that_is_no_name_is_refused(in_mmdet):
     with pytest.raises(ValueError, match="is not a name, such as 'SwinTransformer'"):
         build(base=dict(type="ResNet", depth=18))
+
+
+def test_a_neck_that_takes_the_deepest_map_first_finds_its_channels(in_mmdet):
+    neck = MODELS.build(
+        dict(
+            type="nlse_mm.WithPlugins",
+            base="YOLOV3Neck",
+            num_scales=3,
+            in_channels=[64, 32, 16],  # of the maps given last, second, first
+            out_channels=[32, 16, 8],
+            plugins=[dict(cfg=dict(type="nlse_mm.SELayer", reduction=4), output=0)],
+        )
+    )
+    assert neck.plugin_modules()[0].in_channels == 32
