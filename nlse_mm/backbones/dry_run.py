@@ -10,8 +10,9 @@ from torch import Tensor, nn
 # (H, W) in pixels. Not square where that works, to tell (N, C, H, W) from (N, H, W, C);
 # larger for models that shrink more, square for those with a fixed size.
 SIZES = ((64, 96), (128, 192), (224, 224), (256, 256), (512, 512))
-# Necks that are told one number of channels don't say of how many maps.
-_NUMBERS_OF_MAPS = (4, 5, 3, 1, 2, 6)
+# Necks that are told one number of channels don't say of how many maps. DyHead returns
+# as many as it takes, whatever their number; it stands behind a pyramid of five.
+_NUMBERS_OF_MAPS = (5, 4, 3, 1, 2, 6)
 
 
 class DryRun:
@@ -88,7 +89,10 @@ def _inputs(
         yield size, (torch.zeros(1, in_channels or 3, *size),)
     if in_channels is not None:
         for number in _NUMBERS_OF_MAPS:
-            yield SIZES[2], (_pyramid([in_channels] * number, SIZES[2]),)
+            yield SIZES[3], (_pyramid([in_channels] * number, SIZES[3]),)
+        # What looked like them may have been a backbone's width.
+        for size in sizes:
+            yield size, (torch.zeros(1, 3, *size),)
 
 
 def _pyramid(channels: Sequence[int], size: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -56,7 +56,7 @@ class PluggedModel(PluggedTrunk):
             )
         for index, names in self.output_plugins.items():
             for name in names:
-                maps[index] = getattr(self, name)(maps[index])
+                maps[index] = _on_map(getattr(self, name), maps[index])
         return _like(out, maps)
 
     def plugin_modules(self) -> list[nn.Module]:
@@ -71,6 +71,27 @@ def list_maps(out: Any) -> list[Any]:
     if isinstance(out, dict):
         return list(out.values())
     return list(out) if isinstance(out, tuple | list) else [out]
+
+
+def map_of(value: Any) -> Any:
+    """The map in what a model returns for a stage: itself, or of [map, class token]."""
+    return value[0] if _has_token(value) else value
+
+
+def _has_token(value: Any) -> bool:
+    # MMSegmentation's VisionTransformer with output_cls_token=True, as DPT wants it.
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(v, Tensor) for v in value)
+        and [v.dim() for v in value] == [4, 2]
+    )
+
+
+def _on_map(plugin: nn.Module, value: Any) -> Any:
+    if not _has_token(value):
+        return plugin(value)
+    return type(value)((plugin(value[0]), value[1]))
 
 
 def _like(out: Any, maps: list[Any]) -> Any:

@@ -14,11 +14,13 @@ from nlse_mm.registry import MODELS
 
 from .dry_run import DryRun
 from .mixin import mix_in
-from .placed_plugins import PluggedModel, PluggedModule, list_maps
+from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
 from .toolbox import active_toolbox, backbone_class
 
 Lines = Sequence[dict[str, Any]]
+# What models call the channels of their input; the last is Feature2Pyramid's.
+IN_CHANNELS = ("in_channels", "in_chans", "embed_dim")
 
 
 @MODELS.register_module()
@@ -152,7 +154,7 @@ def _place(model: nn.Module, lines: list[Place], kwargs: dict[str, Any]) -> None
     run = DryRun(
         model,
         {line.after for line in lines if line.after is not None},
-        kwargs.get("in_channels", kwargs.get("in_chans")),
+        next((kwargs[name] for name in IN_CHANNELS if name in kwargs), None),
         _pair(kwargs.get("img_size")),
     )
     maps = list_maps(run.output)
@@ -187,7 +189,7 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
                 f"{line.key}: {line.written}, but {model} returns {len(maps)} maps, "
                 f"{-len(maps)} to {len(maps) - 1}"
             )
-        out = maps[line.output]
+        out = map_of(maps[line.output])
     else:
         returned = run.returned[line.after]
         if len(returned) != 1:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
 from mmengine.model import BaseModule, revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from nlse_mm.registry import MODELS as OURS
@@ -34,6 +34,7 @@ class Returns(nn.Module):
         "tokens": lambda x, _: x.flatten(2).mT,
         "channels last": lambda x, _: x.permute(0, 2, 3, 1),
         "map and token": lambda x, _: ([x, x.mean((2, 3))],),
+        "map and maps": lambda x, _: ([x, x],),
         "more in training": lambda x, self: (x,) * (1 + self.training),
         "nothing that runs": lambda x, _: x.no_such_thing,
     }
@@ -162,7 +163,7 @@ def test_tokens_are_refused_with_a_way_out(toolbox):
         build(dict(cfg=NL, after="stages.2.blocks.0"), **SWIN)
 
 
-@pytest.mark.parametrize("how", ["vector", "tokens", "channels last", "map and token"])
+@pytest.mark.parametrize("how", ["vector", "tokens", "channels last", "map and maps"])
 def test_an_output_that_is_no_map_is_refused(in_mmdet, how):
     with pytest.raises(ValueError, match=r"not a map of shape \(N, C, H, W\)"):
         build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how=how)
@@ -196,6 +197,15 @@ def test_a_plain_module_that_returns_one_map_or_a_dict(in_mmdet, how):
     else:
         assert torch.equal(ours["first"], theirs["first"])
         assert torch.equal(ours["second"], 2 * theirs["second"])
+
+
+def test_a_class_token_beside_a_map_is_left_alone(in_mmdet):
+    base = dict(base="nlse_mm.Returns", how="map and token")
+    model = build(dict(cfg=DOUBLE, output=0), **base)
+    stock, x = stock_of(model, **base), image()
+    (ours,), (theirs,) = model(x), stock(x)
+    assert torch.equal(ours[0], 2 * theirs[0])
+    assert torch.equal(ours[1], theirs[1])
 
 
 def test_lines_of_one_place_run_in_the_order_written(toolbox):
@@ -296,3 +306,21 @@ def test_a_neck_that_takes_the_deepest_map_first_finds_its_channels(in_mmdet):
         )
     )
     assert neck.plugin_modules()[0].in_channels == 32
+
+
+def test_a_neck_that_only_knows_its_width_gets_a_pyramid_of_it():
+    pytest.importorskip("mmseg")
+    neck = dict(base="Feature2Pyramid", embed_dim=6)
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = build(dict(cfg=DOUBLE, output=3), **neck)
+        stock = stock_of(model, **neck)
+    maps = [torch.rand(1, 6, 8, 8) for _ in range(4)]
+    assert torch.equal(model(maps)[3], 2 * stock(maps)[3])
+
+
+def test_a_neck_that_returns_what_it_takes_gets_five_maps(in_mmdet):
+    neck = dict(base="DyHead", in_channels=16, out_channels=16, num_blocks=1)
+    model = build(dict(cfg=DOUBLE, output=-1), **neck)
+    stock = stock_of(model, **neck)
+    maps = [torch.rand(1, 16, 64 >> i, 64 >> i) for i in range(5)]
+    assert torch.equal(model(maps)[4], 2 * stock(maps)[4])

@@ -1,6 +1,7 @@
 """The tool that adds plugins to every shipped config, on a handful of them."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ FOLDER = Path(__file__).parents[2] / "tools" / "analysis"
 sys.path.insert(0, str(FOLDER))
 import check_configs  # noqa: E402
 from shipped import check as checks  # noqa: E402
-from shipped.definitions import Definition, collect, leaves  # noqa: E402
+from shipped.definitions import Definition, Neck, collect, leaves  # noqa: E402
 
 HANDFUL = (
     "mmdet/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",  # plugin lines of nlse_mm.ResNet
@@ -109,6 +110,24 @@ def test_a_model_that_is_not_what_it_has_to_be_is_told(
     right = checks.with_plugins
     monkeypatch.setattr(checks, "with_plugins", lambda *a: fault(right(*a)))
     assert said in check()
+
+
+def test_a_neck_is_checked_on_a_size_that_suits_it(in_mmdet, monkeypatch):
+    neck = dict(type="FPN", in_channels=[24, 48, 96, 192], out_channels=8, num_outs=6)
+    definition = Definition("mmdet", TRUNK, necks=dict(fpn=Neck(neck)))
+    sizes = []
+
+    def seen(plain, config, maps):
+        sizes.append(maps[0].shape[2:])
+        return "seen"
+
+    monkeypatch.setattr(checks, "_reason", seen)
+    monkeypatch.setattr(checks, "DryRun", lambda *_, **__: Namespace(size=(16, 16)))
+    assert checks.check(definition)[1] == dict(fpn="seen")
+    # 16 pixels leave one position in the third map: too few for sub-sampling.
+    assert sizes[1:] == [(64, 64)]
+    monkeypatch.setitem(neck, "in_channels", [24, 48, 96, 200])
+    assert checks.check(definition)[1]["fpn"].startswith("untouched, it does not run")
 
 
 def test_a_plugin_that_changes_the_outputs_ends_in_exit_code_1(

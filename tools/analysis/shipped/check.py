@@ -1,6 +1,6 @@
 """Add a non-local line and an SE line to a backbone or neck, and see what changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from .definitions import Definition, one_line
 NON_LOCAL = dict(type="nlse_mm.NonLocal2d", sub_sample=True, norm_cfg=dict(type="BN"))
 SE = dict(type="nlse_mm.SELayer", zero_init=True)
 BLOCK_BY_BLOCK = ("ResNet", "ResNeXt", "ResNetV1c", "ResNetV1d")
+# (H, W) in pixels, for necks that halve further than the backbone's trial size allows:
+# SSD's convolutions want 300, deep pyramids multiples of 128.
+LARGER = ((256, 256), (512, 512))
 # They return other maps in training than in inference, so a line says after= what.
 AFTER = {"DDRNet": "spatial_branch_layers.2", "PIDNet": "dfm"}
 
@@ -46,17 +49,34 @@ def check(definition: Definition) -> tuple[str | None, dict[str, str | None]]:
             raise NotHereError(one_line(error)) from error
         config = with_plugins(definition.config, len(maps))
         reason = _reason(stock, config, image)
-        necks = {}
-        for key, neck in definition.necks.items():
-            try:
-                plain = MODELS.build(neck.config)
-                maps = tuple(m.where(m.isfinite(), torch.rand_like(m)) for m in maps)
-                number = len(_outputs(plain, maps))
-            except Exception as error:
-                necks[key] = f"untouched, it does not run here: {one_line(error)}"
-                continue
-            necks[key] = _reason(plain, neck_with_plugins(neck.config, number), maps)
+        necks = {
+            key: _neck_reason(stock, neck.config, (size, *LARGER))
+            for key, neck in definition.necks.items()
+        }
     return reason, necks
+
+
+def _neck_reason(
+    backbone: nn.Module, config: Any, sizes: Sequence[tuple[int, int]]
+) -> str | None:
+    """Check a neck on the first of ``sizes`` (H, W) that suits it, untouched.
+
+    Random maps of the backbone's shapes go in: its own, from weights that are not
+    initialised, may overflow.
+    """
+    first = None
+    for size in sizes:
+        try:
+            plain = MODELS.build(config)
+            shapes = _outputs(backbone, torch.rand(2, 3, *size))
+            maps = tuple(torch.rand_like(m) for m in shapes)
+            outs = _outputs(plain, maps)
+        except Exception as error:
+            first = first or f"untouched, it does not run here: {one_line(error)}"
+            continue
+        if min(outs[_third(len(outs))].shape[2:]) > 1:  # or sub_sample=True refuses
+            return _reason(plain, neck_with_plugins(config, len(outs)), maps)
+    return first
 
 
 def with_plugins(config: dict[str, Any], number_of_maps: int) -> dict[str, Any]:
@@ -76,13 +96,17 @@ def with_plugins(config: dict[str, Any], number_of_maps: int) -> dict[str, Any]:
         ]
         own = config.get("plugins") or []
         return {**config, "type": f"nlse_mm.{kind}", "plugins": [*own, *lines]}
-    places = [dict(output=min(2, number_of_maps - 1)), dict(output=-1)]
+    places = [dict(output=_third(number_of_maps)), dict(output=-1)]
     if kind in AFTER:
         places = [dict(after=AFTER[kind])] * 2
     lines = [
         dict(cfg=c, **place) for c, place in zip((NON_LOCAL, SE), places, strict=True)
     ]
     return {**config, "type": "nlse_mm.WithPlugins", "base": kind, "plugins": lines}
+
+
+def _third(number_of_maps: int) -> int:
+    return min(2, number_of_maps - 1)
 
 
 def neck_with_plugins(config: Any, number_of_maps: int) -> Any:
