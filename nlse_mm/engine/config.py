@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def load_config(args: argparse.Namespace) -> Config:
     path = Path(args.config)
     if not path.is_file():
         raise UserError(f"the config {path} does not exist (seen from {Path.cwd()})")
+    # MMEngine imports pkg_resources anew for each config, which warns each time.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything may come out of it
