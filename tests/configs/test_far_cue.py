@@ -102,7 +102,7 @@ def test_each_block_brings_the_mark_to_the_squares(name):
 
 @pytest.mark.parametrize("names", [SMALL, LARGE], ids=["small", "large"])
 def test_the_backbone_is_the_only_difference(names):
-    assert names[0] in BASELINES  # a shell's order: compare.py takes it as the first
+    assert names[0] in BASELINES
     baseline = load(names[0]).to_dict()
     stock = baseline["model"].pop("backbone")
     for name in names[1:]:

@@ -37,6 +37,7 @@ OF_A_STAGE = {
     ("nl5", 50): {1: (1, 3), 2: (1, 3, 5)},
     ("nl5", 101): {1: (1, 3), 2: (6, 13, 20)},
     ("nl10", 50): {1: range(4), 2: range(6)},
+    ("nl10", 101): {1: range(4), 2: (3, 6, 10, 13, 17, 20)},
 }
 DATASETS = {
     "coco": {"CocoDataset", "CocoPanopticDataset", "nlse_mm.CocoKeypointDataset"},

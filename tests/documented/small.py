@@ -47,6 +47,11 @@ _LOOK = Rule(words=dict(CONFIG=_R50_NL, CHECKPOINT=_CHECKPOINT), settings=True)
 _PICTURE = "data/coco/val2017/000000000009.jpg"
 _EPOCH = "max_epochs=1, val_interval=1"
 _FEW = {"--train": "8", "--val": "4"}
+_FEW_FAR_CUES = [
+    ("tools/far_cue.sh", "data/far_cue\n", "data/far_cue --train 8 --val 4\n"),
+    ("tools/far_cue.sh", "--cue large", "--cue large --train 8 --val 4"),
+]
+_SHORT = "--cfg-options train_cfg.max_epochs=1 train_cfg.val_interval=1"
 
 # The first key that is in the command is its rule.
 RULES = {
@@ -80,6 +85,19 @@ RULES = {
     "tools/data/make_far_cue.py": Rule(_FEW, without="data/far_cue"),
     "panoptic_to_semantic.py data/coco --verify": Rule(),
     "panoptic_to_semantic.py": Rule(without="data/coco/semantic"),
+    "tools/far_cue.sh short": Rule(
+        more=_SHORT,
+        edits=[*_FEW_FAR_CUES, ("tools/far_cue.sh", "_{nl,se,gc}.py", "_se.py")],
+    ),
+    "tools/far_cue.sh": Rule(
+        more=_SHORT,
+        edits=[
+            *_FEW_FAR_CUES,
+            ("tools/far_cue.sh", "seeds=(0 1 2 3 4)", "seeds=(0)"),
+            ("tools/far_cue.sh", '"$disc"_*.py', '"$disc"_nl.py'),
+            ("tools/far_cue.sh", '"$band"_*.py', '"$band"_se.py'),
+        ],
+    ),
     "tools/analysis/compare.py": Rule({"--seeds": "0"}, most=2, settings=True),
     "tools/analysis/browse_data.py": Rule(settings=True),
     "tools/analysis/check_configs.py": Rule(

@@ -189,7 +189,10 @@ def test_bad_input_ends_in_one_sentence(toy, capfd):
     assert "doesn't fit the config" in said("base.py", "--cfg-options", "value.a=1")
     assert said("base.py", "--cfg-options", "a") == "--cfg-options a is not KEY=VALUE"
     assert not Path("log").exists()
-    assert said("base.py", "--metrics", "AP") == "--metrics AP is not one of toy/score"
+    wrong = said("base.py", "same.py", "--metrics", "AP")
+    assert wrong == "--metrics AP is not one of toy/score, toy/large"
+    assert [line[1] for line in log()] == ["base"] * 3  # found at the first one
+    assert said("base.py", "--metrics", "AP") == wrong
 
 
 def test_results_of_other_settings_are_not_taken_for_these(toy, capfd):
@@ -209,6 +212,13 @@ def test_a_failing_launcher_stops_it_with_its_own_sentence(toy, capfd):
     said = mistake(toy, capfd, "base.py", "wrong.py", "same.py", "--work-dir", "w")
     assert said == "wrong, seed 0: the toy has a fault"
     assert [line[1] for line in log()] == ["base", "base", "base", "wrong"]
+    write_config("late", 0.4, "fault_of_seed = 1\n")
+    words = ("base.py", "late.py", "--seeds", 0, 1, "--work-dir", "v")
+    assert mistake(toy, capfd, *words).startswith("late, seed 1")
+    assert [
+        line.split(",")[:2]
+        for line in Path("v/comparison.csv").read_text().splitlines()[1:]
+    ] == [["base", "toy/score"], ["late", "toy/score"]]
     said = mistake(toy, capfd, "broken.py", "--work-dir", "w")
     assert said.startswith("broken, seed 0 ended with exit code 1: error: the toy has")
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python
 """Train and evaluate several configs over several seeds, and say which differ.
 
-    tools/analysis/compare.py configs/tiny/far_cue_faster_rcnn_r18*.py --seeds 0 1 2
-    tools/analysis/compare.py BASELINE.py OTHER.py --seeds 0 1 2 3 4 --gpus 8
+    tools/analysis/compare.py BASELINE.py OTHER.py --seeds 0 1 2
+    tools/analysis/compare.py BASELINE.py ONE.py TWO.py --seeds 0 1 2 3 4 --gpus 8
 
 The first config is what the others are compared to. Each run goes through the launchers
 (tools/train.py, or tools/dist_train.sh with --gpus; then tools/test.py on its last
 checkpoint) and has its folder, WORK_DIR/NAME-OF-THE-CONFIG/seed_N. Start the same
 command again to go on where it was stopped: what is finished is not repeated, what is
 half finished is resumed. Writes comparison.md, comparison.csv and comparison.png into
-WORK_DIR, and prints the table.
+WORK_DIR, and prints the table; stopped early, of those seeds that all configs have.
 """
 
 import argparse
@@ -41,8 +41,10 @@ def main() -> None:
     runs = plan(args)
     args.work_dir.mkdir(parents=True, exist_ok=True)
     with only_one(args.work_dir):
-        carry_out(runs, args.at_once)
-        report(runs, args)
+        try:
+            carry_out(runs, args)
+        finally:
+            report(runs, args)
 
 
 def parse() -> argparse.Namespace:
@@ -83,7 +85,7 @@ def parse() -> argparse.Namespace:
 
 
 def plan(args: argparse.Namespace) -> list[Run]:
-    """The runs, seed by seed, so that an early end leaves a comparison of all configs.
+    """The runs, seed by seed: stopped early, it leaves a comparison of all configs.
 
     Raises:
         UserError: For what can be seen to be wrong before any training.
@@ -152,10 +154,17 @@ def only_one(work_dir: Path) -> Iterator[None]:
         yield
 
 
-def carry_out(runs: list[Run], at_once: int) -> None:
-    """Train and evaluate what isn't, ``at_once`` beside each other."""
+def carry_out(runs: list[Run], args: argparse.Namespace) -> None:
+    """Train and evaluate what isn't, ``args.at_once`` beside each other.
+
+    Raises:
+        UserError: If a run fails, or its metrics lack one that was asked for.
+    """
+    at_once = args.at_once
     waiting = [run for run in runs if run.metrics is None]
     ready = len(runs) - len(waiting)
+    for run in runs:
+        check_metrics(run, args.metrics)
     if ready:
         print(f"{ready} of {len(runs)} runs are finished already.", flush=True)
     threads = None
@@ -182,6 +191,7 @@ def carry_out(runs: list[Run], at_once: int) -> None:
                         run.start(threads)  # trained; now the evaluation
                         continue
                     active.remove(run)
+                    check_metrics(run, args.metrics)
                     seconds.append(run.state["seconds"])
                     progress.advance(bar)
                     left = time_left(active, len(waiting), seconds, at_once)
@@ -215,24 +225,34 @@ def shown(metrics: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
 
 
-def report(runs: list[Run], args: argparse.Namespace) -> None:
-    """Write and print the comparison.
+def check_metrics(run: Run, wanted: list[str] | None) -> None:
+    """UserError if the run is finished and lacks one of the ``wanted``."""
+    for name in wanted or []:
+        if run.metrics is not None and name not in run.metrics:
+            raise UserError(f"--metrics {name} is not one of {', '.join(run.metrics)}")
 
-    Raises:
-        UserError: If a metric that was asked for isn't there.
-    """
-    results: dict[str, list[dict[str, float]]] = {p.stem: [] for p in args.configs}
-    for run in runs:
-        results[run.config.stem].append(run.metrics)
-    there = common_metrics(results)
-    for name in args.metrics or []:
-        if name not in there:
-            raise UserError(f"--metrics {name} is not one of {', '.join(there)}")
-    table = tabulate(results, args.metrics or there)
+
+def report(runs: list[Run], args: argparse.Namespace) -> None:
+    """Write and print the comparison, of those seeds that every config has finished."""
+    unfinished = {run.seed for run in runs if run.metrics is None}
+    finished = [run for run in runs if run.seed not in unfinished]
+    if not finished:
+        return
+    results = {
+        path.stem: [run.metrics for run in finished if run.config == path]
+        for path in args.configs
+    }
+    metrics = args.metrics or common_metrics(results)
+    if not finished[0].metrics.keys() >= set(metrics):
+        return  # check_metrics says it
+    table = tabulate(results, metrics)
+    seeds = [seed for seed in args.seeds if seed not in unfinished]
     text = markdown(table)
     (args.work_dir / "comparison.md").write_text(text)
-    (args.work_dir / "comparison.csv").write_text(as_csv(table, args.seeds))
+    (args.work_dir / "comparison.csv").write_text(as_csv(table, seeds))
     picture(table, args.work_dir / "comparison.png")
+    if unfinished:
+        print(f"Not finished: {sorted(unfinished)}; of the other seeds:")
     print(text)
 
 

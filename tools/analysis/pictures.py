@@ -40,10 +40,10 @@ def find_pictures(data: Path, number: int | None) -> list[Picture]:
     return [pictures[i * len(pictures) // number] for i in range(number)]
 
 
-def most_frequent(pictures: list[Picture], number: int) -> list[str]:
-    """The ``number`` classes that most of the pictures show."""
+def by_frequency(pictures: list[Picture]) -> list[str]:
+    """The classes, first the one that most of the pictures show."""
     counts = Counter(c for picture in pictures for c in sorted(picture.classes))
-    return [c for c, _ in counts.most_common(number)]
+    return [c for c, _ in counts.most_common()]
 
 
 def _in_folder(data: Path) -> list[Picture]:

@@ -6,9 +6,9 @@
         --block layer3.4.nonlocal_block --out attention.png
 
 X,Y are pixels of the picture. A row is a point, the red dot; beside the picture is a
-map for each block, all of the model's unless --block names some. The brighter a place,
-the more the block looks there; arrows lead to the 20 strongest, as in figure 3 of
-Non-local Neural Networks. Without a checkpoint the weights are random.
+map for each block, all that look at the whole picture unless --block names some. The
+brighter a place, the more the block looks there; arrows lead to the 20 strongest, as in
+figure 3 of Non-local Neural Networks. Without a checkpoint the weights are random.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from torch import nn
 
 from nlse_mm.analysis import Look, Placement, look, non_local_blocks, watching
 from nlse_mm.engine.user_error import UserError, in_one_sentence
+
+REGIONS = "roi_head."  # below it, a block runs on regions
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,6 +76,10 @@ def main() -> None:
     blocks = non_local_blocks(model, args.block)
     if not args.block:
         print("\n".join(["blocks:", *(f"  {name}" for name in blocks)]))
+        on_regions = [name for name in blocks if name.startswith(REGIONS)]
+        if on_regions:
+            print(f"left out, as they see regions only: {', '.join(on_regions)}")
+            blocks = {n: b for n, b in blocks.items() if n not in on_regions} or blocks
     if args.checkpoint is None:
         print("no checkpoint is given: the weights are random")
     looks = look_from(model, blocks, args.picture, args.at)
@@ -103,7 +109,7 @@ def look_from(
     placement = Placement.from_metainfo(sample.metainfo, tuple(network[0][-2:]))
     looks = {}
     for name, block in blocks.items():
-        if name.startswith("roi_head.") or len(inputs[name]) != 1:
+        if name.startswith(REGIONS) or len(inputs[name]) != 1:
             raise UserError(
                 f"the block {name} does not run once on the whole picture, but "
                 f"{len(inputs[name])} times, or on regions; --block chooses another"

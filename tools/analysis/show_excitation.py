@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from model_on_pictures import add_config_options, load_model, read_picture, run
-from pictures import DATA_HELP, find_pictures, most_frequent
+from pictures import DATA_HELP, by_frequency, find_pictures
 from rich.console import Console
 from rich.progress import track
 
@@ -52,7 +52,7 @@ def main() -> None:
     if args.out.suffix[1:] not in kinds:
         raise UserError(f"--out {args.out} does not end in one of {', '.join(kinds)}")
     pictures = find_pictures(args.data, args.number)
-    present = most_frequent(pictures, len(pictures) ** 2)
+    present = by_frequency(pictures)
     classes = args.classes or present[:_CLASSES]
     for c in classes:
         if c not in present:

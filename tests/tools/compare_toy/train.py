@@ -21,9 +21,10 @@ seed = next(w.split("=")[1] for w in words if w.startswith("randomness.seed="))
 folder = Path(words[words.index("--work-dir") + 1])
 name = Path(config).stem
 note(f"start {name} {seed} {os.getpid()}")
-if runpy.run_path(config).get("fault"):
+settings = runpy.run_path(config)
+if settings.get("fault") or settings.get("fault_of_seed") == int(seed):
     print("error: the toy has a fault")
-    sys.exit(runpy.run_path(config)["fault"])
+    sys.exit(settings.get("fault", 1))
 resumed = folder.exists() and "--resume" in words
 folder.mkdir(parents=True, exist_ok=resumed)
 print("Epoch(train) [1][ 50/100]  eta: 0:10:30  time: 0.1", flush=True)

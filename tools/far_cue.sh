@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Which block sees what lies out of the trunk's reach: the tables of docs/evidence.md.
+#
+#   tools/far_cue.sh          every block, five seeds
+#   tools/far_cue.sh short    the main blocks, one seed
+#
+# Draws the data, then trains and evaluates with tools/analysis/compare.py, whose further
+# options may follow. Run it again to go on where it was stopped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [[ -z ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} && -x .venv/bin/python ]]; then
+    PATH=$PWD/.venv/bin:$PATH
+fi
+disc=configs/tiny/far_cue_faster_rcnn_r18
+band=configs/tiny/far_cue_large_faster_rcnn_r18
+if [[ ${1:-} == short ]]; then
+    shift
+    seeds=(0)
+    on_disc=("$disc".py "$disc"_{nl,se,gc}.py)
+    on_band=("$band".py "$band"_se.py)
+else
+    seeds=(0 1 2 3 4)
+    on_disc=("$disc".py "$disc"_*.py) # the first is what the others are compared to
+    on_band=("$band".py "$band"_*.py)
+fi
+
+python tools/data/make_far_cue.py data/far_cue
+python tools/data/make_far_cue.py data/far_cue_large --cue large
+compare() { python tools/analysis/compare.py "$@" --seeds "${seeds[@]}" --at-once 2; }
+compare "${on_disc[@]}" --work-dir work_dirs/far_cue "$@"
+compare "${on_band[@]}" --work-dir work_dirs/far_cue_large "$@"
