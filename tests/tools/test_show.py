@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tools" / "data"))
 import make_tiny_coco  # noqa: E402
 
 BLOCK = "backbone.layer3.0.nonlocal_block"
+ONE_IN_RES4 = "stages=(False, False, True, False), blocks=(-2,), position='after_block'"
 SEGMENTATION, DETECTION = TINY / "fcn_r18_nl.py", TINY / "mask_rcnn_r18_se_nl.py"
 BOTH = pytest.mark.parametrize(
     "config", [SEGMENTATION, DETECTION], ids=lambda p: p.stem
@@ -144,6 +145,27 @@ def test_a_whole_picture_is_looked_at_where_segmentation_slides(
     assert Path("attention.png").exists()
 
 
+def test_blocks_on_regions_are_left_out_unless_they_are_named(
+    picture, launch, capfd, tmp_path
+):
+    pytest.importorskip("mmdet")
+    line = f"dict(cfg=dict(type='nlse_mm.NonLocal2d'), {ONE_IN_RES4})"
+    config = tmp_path / "both.py"
+    config.write_text(
+        f"_base_ = {str(TINY / 'keypoint_rcnn_r18_nl.py')!r}\n"
+        f"model = dict(backbone=dict(type='nlse_mm.ResNet', plugins=[{line}]))\n"
+    )
+    launch("analysis/show_attention.py", picture, config, "--at", "9,9")
+    said = capfd.readouterr().out
+    assert f"  {BLOCK}\n" in said
+    assert "left out, as they see regions only: roi_head.keypoint_head." in said
+    assert Path("attention.png").exists()
+    only = TINY / "keypoint_rcnn_r18_nl.py"
+    with pytest.raises(SystemExit):
+        launch("analysis/show_attention.py", picture, only, "--at", "9,9")
+    assert "or on regions" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -237,6 +259,15 @@ def test_excitation_is_drawn_by_class(config, data, weights, launch, capsys):
         "all: 3 pictures",
         "excitation.png",
     ]
+
+
+def test_every_class_of_a_single_picture_counts():
+    import pictures
+
+    one = pictures.Picture(Path("1.jpg"), frozenset("abc"))
+    other = pictures.Picture(Path("2.jpg"), frozenset("c"))
+    assert pictures.by_frequency([one]) == ["a", "b", "c"]
+    assert pictures.by_frequency([one, other]) == ["c", "a", "b"]
 
 
 def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
