@@ -140,6 +140,25 @@ def test_a_plugin_that_changes_the_outputs_ends_in_exit_code_1(
     assert "0 of 1 configs" in said
 
 
+def test_a_gate_that_is_not_1_is_seen_in_a_branch_that_starts_at_zero(
+    in_mmdet, monkeypatch
+):
+    trunk = Definition("mmdet", dict(type="ResNet", depth=18, base_channels=16))
+    assert checks.check(trunk)[0] is None
+    monkeypatch.setitem(checks.SE, "zero_init", False)
+    assert checks.check(trunk)[0] == "its outputs differ at the start"
+
+
+def test_what_overflows_has_to_do_so_in_the_same_places():
+    def row(*values):
+        return checks.torch.tensor(values, dtype=checks.torch.float32)
+
+    nan, inf = float("nan"), float("inf")
+    assert checks._identical(row(1, nan, inf), row(1, nan, inf))
+    assert not checks._identical(row(1, nan), row(1, 0))
+    assert not checks._identical(row(1, inf), row(1, 3.4028235e38))
+
+
 @pytest.mark.parametrize("fault", ["frozen", "unreached"])
 def test_a_plugin_that_cannot_learn_is_told(in_mmdet, monkeypatch, fault):
     def broken(self, x):
