@@ -43,7 +43,7 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
 
     Raises:
         KeyError: If there is no such base.
-        ValueError: If ``base`` is not a name.
+        ValueError: If ``base`` is not a name, or ``plugins`` is not a list.
         ValueError: For a line that can't be placed: a path that doesn't exist, that the
             model doesn't run or runs more than once, a norm layer or a convolution
             (fusing and SyncBN conversion replace those), an output that doesn't exist
@@ -58,6 +58,11 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
     """
     if not isinstance(base, str):
         raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
+    if not isinstance(plugins, list | tuple):
+        raise ValueError(
+            f"plugins={plugins!r} is not a list of lines, such as "
+            "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]"
+        )
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
     model = _build(base, kwargs)
     for line in lines:

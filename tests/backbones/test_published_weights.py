@@ -93,6 +93,23 @@ def test_senet_has_a_name_for_every_key(in_mmdet, renamed, family):
     assert set(our_names(theirs, family).values()) == set(keys)
 
 
+@pytest.mark.parametrize(
+    ("init_cfg", "sentence"),
+    [
+        (pretrained("a.pth", sauce="timm"), "the key 'sauce' is not one of .*'source'"),
+        (pretrained(""), "checkpoint='' is not a path or a name"),
+        (pretrained(None), "checkpoint=None is not a path or a name"),
+        (dict(type="Pretrained"), "checkpoint=None is not a path or a name"),
+        (dict(checkpoint="a.pth"), "is not a dict with a 'type'"),
+        ("a.pth", "='a.pth' is not a dict with a 'type'"),
+    ],
+)
+def test_a_wrong_init_cfg_ends_in_a_sentence(toolbox, init_cfg, sentence):
+    trunk = build(depth=18, init_cfg=init_cfg)
+    with pytest.raises(ValueError, match=f"^init_cfg.*{sentence}"):
+        trunk.init_weights()
+
+
 @pytest.mark.parametrize("prefix", [None, "backbone", "backbone."])
 @pytest.mark.parametrize("given", ["", "backbone.", "module.backbone."])
 def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):

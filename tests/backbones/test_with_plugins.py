@@ -158,6 +158,14 @@ def test_a_wrong_line_is_refused(toolbox, line, said):
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "plugins", [None, dict(cfg=NL, output=0)], ids=["None", "dict"]
+)
+def test_plugins_that_are_no_list_are_refused(in_mmdet, plugins):
+    with pytest.raises(ValueError, match=r"^plugins=.* is not a list of lines"):
+        MODELS.build(dict(type="nlse_mm.WithPlugins", plugins=plugins, **R18))
+
+
 def test_tokens_are_refused_with_a_way_out(toolbox):
     with pytest.raises(ValueError, match="output= takes"):
         build(dict(cfg=NL, after="stages.2.blocks.0"), **SWIN)
