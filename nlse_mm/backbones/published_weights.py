@@ -85,7 +85,10 @@ def _new_layers(trunk: nn.Module) -> list[str]:
 
 def _check_computation(trunk: nn.Module, published: Published) -> None:
     """Refuse weights of the same keys and shapes that want another computation."""
-    if published.family not in ("timm", "timm-legacy"):
+    # MMPretrain's names are ours too; only mmcls:// says for sure whose they are.
+    is_mmcls = published.name.startswith("mmcls://")
+    unsure = published.family == "mmpretrain" and not is_mmcls
+    if unsure or published.family == "torchvision":
         return
     block = trunk.layer1[0]
     conv2 = published.weights.get("layer1.0.conv2.weight")

@@ -9,6 +9,7 @@ import pickle
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from nlse_mm.checkpoint import CheckpointError
 
@@ -178,6 +179,29 @@ def test_weights_for_another_computation_are_refused(
     """Their keys and shapes would fit."""
     checkpoint = renamed(weights_of(build(**made)), family)
     assert key in refusal(named, checkpoint, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (dict(style="caffe"), "style='pytorch'"),
+        (LEGACY, "pool_ceil_mode=False"),
+        (dict(se_position="post"), "se_position='standard'"),
+    ],
+)
+def test_so_are_mmpretrains_where_the_name_says_whose_they_are(
+    in_mmdet, monkeypatch, renamed, given, key
+):
+    def named(checkpoint):
+        schemes = CheckpointLoader._schemes
+        monkeypatch.setitem(schemes, "mmcls://", lambda *_, **__: checkpoint)
+        return "mmcls://se-resnet50"
+
+    checkpoint = renamed(weights_of(build()), "mmpretrain")
+    assert key in refusal(named, checkpoint, **given)
+    trunk = build(init_cfg=pretrained("mmcls://se-resnet50"))
+    trunk.init_weights()
+    assert_holds(trunk, weights_of(build()))
 
 
 def test_legacy_basic_blocks_are_refused(in_mmdet, named, renamed):
