@@ -12,6 +12,8 @@ from nlse_mm.checkpoint.published import Published, fill_trunk, read_published
 from .plugged_trunk import PluggedTrunk
 from .residual_block import number_of_convolutions
 
+_KEYS = ("type", "checkpoint", "prefix", "map_location", "source")
+
 
 class PublishedWeights:
     """Mixed into an SE trunk: ``init_cfg``'s ``Pretrained`` weights are converted.
@@ -25,12 +27,15 @@ class PublishedWeights:
         """As the backbone's own, and the weights of ``Pretrained`` last.
 
         Raises:
+            ValueError: For an entry of ``init_cfg`` that has no type, or a
+                ``Pretrained`` with a key that there isn't or no name of weights.
             CheckpointError: If they don't cover the trunk, or were trained in a trunk
                 that computes something else.
         """
         first_time, init_cfg = not self.is_init, self.init_cfg
-        configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
-        pretrained = [c for c in configs if c["type"] in ("Pretrained", PretrainedInit)]
+        configs = init_cfg or []
+        configs = configs if isinstance(configs, list | tuple) else [configs]
+        pretrained = [c for c in configs if _is_pretrained(c)]
         self.init_cfg = [c for c in configs if c not in pretrained]
         try:
             super().init_weights()
@@ -49,6 +54,26 @@ def load_published(trunk: nn.Module, checkpoint: str, **options: Any) -> None:
         update_init_info(trunk, f"Pretrained: converted from {checkpoint}")
 
 
+def _is_pretrained(config: dict[str, Any]) -> bool:
+    """Whether this entry of ``init_cfg`` loads weights; ValueError if it is wrong."""
+    if not isinstance(config, dict) or "type" not in config:
+        raise ValueError(
+            f"init_cfg={config!r} is not a dict with a 'type', such as 'Pretrained'"
+        )
+    if config["type"] not in ("Pretrained", PretrainedInit):
+        return False
+    for key in config:
+        if key not in _KEYS:
+            raise ValueError(f"init_cfg: the key {key!r} is not one of {_KEYS}")
+    checkpoint = config.get("checkpoint")
+    if not isinstance(checkpoint, str) or not checkpoint:
+        raise ValueError(
+            f"init_cfg: checkpoint={checkpoint!r} is not a path or a name such as "
+            "'timm://seresnet50.a1_in1k'"
+        )
+    return True
+
+
 def _new_layers(trunk: nn.Module) -> list[str]:
     plugins = trunk.plugin_modules() if isinstance(trunk, PluggedTrunk) else []
     return [
@@ -60,7 +85,10 @@ def _new_layers(trunk: nn.Module) -> list[str]:
 
 def _check_computation(trunk: nn.Module, published: Published) -> None:
     """Refuse weights of the same keys and shapes that want another computation."""
-    if published.family not in ("timm", "timm-legacy"):
+    # MMPretrain's names are ours too; only mmcls:// says for sure whose they are.
+    is_mmcls = published.name.startswith("mmcls://")
+    unsure = published.family == "mmpretrain" and not is_mmcls
+    if unsure or published.family == "torchvision":
         return
     block = trunk.layer1[0]
     conv2 = published.weights.get("layer1.0.conv2.weight")

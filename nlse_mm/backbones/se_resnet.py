@@ -56,8 +56,8 @@ def SEResNet(  # noqa: N802
         kwargs: Every argument of the toolbox's ``ResNet``.
 
     Raises:
-        ValueError: For an unknown ``se_position``, or a ``reduction`` above the
-            channels.
+        ValueError: For an unknown ``se_position``, a ``reduction`` that is no integer
+            or above the channels, or a ``pool_ceil_mode`` that is no bool.
 
     Example:
         >>> from nlse_mm.backbones import SEResNet
@@ -109,6 +109,8 @@ def finish(
     plugins: Lines | None,
 ) -> nn.Module:
     """Add to a stock trunk what makes it an SE trunk, and then the plugin lines."""
+    if not isinstance(pool_ceil_mode, bool):
+        raise ValueError(f"pool_ceil_mode={pool_ceil_mode!r} is not True or False")
     for name in trunk.res_layers:
         for block in getattr(trunk, name):
             _add_se_layer(block, reduction, se_position)
@@ -122,7 +124,7 @@ def finish(
 
 
 def _add_se_layer(block: nn.Module, reduction: int, se_position: str) -> None:
-    if se_position not in SE_POSITIONS:
+    if se_position not in tuple(SE_POSITIONS):  # a list has no hash
         raise ValueError(
             f"se_position={se_position!r} is not one of {tuple(SE_POSITIONS)}"
         )
@@ -136,6 +138,6 @@ def _add_se_layer(block: nn.Module, reduction: int, se_position: str) -> None:
         position = position.replace("conv3", "conv2")
     cfg = dict(type="nlse_mm.SELayer", reduction=reduction)
     channels = channels_at(block, position)
-    name, layer = build_plugin(cfg, channels, "se_position")
+    name, layer = build_plugin(cfg, channels, "reduction")
     name = add_plugin(block, position, name, layer)
     block.trunk_names.append(name)

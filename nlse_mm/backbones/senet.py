@@ -41,18 +41,15 @@ def SENet(  # noqa: N802
             ``base_width``, ``deep_stem`` and ``stem_channels``, which are given.
 
     Raises:
-        ValueError: For another ``depth``, or as ``SEResNet``.
+        ValueError: For another value of ``depth`` or of those four, or as ``SEResNet``.
     """
     if depth != 154:
         raise ValueError(f"depth={depth} is not 154, the only depth of SENet")
-    trunk = backbone_class("ResNeXt")(
-        depth=152,
-        groups=64,
-        base_width=4,
-        deep_stem=True,
-        stem_channels=128,
-        **kwargs,
-    )
+    given = dict(groups=64, base_width=4, deep_stem=True, stem_channels=128)
+    for key, value in given.items():
+        if kwargs.get(key, value) != value:
+            raise ValueError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
+    trunk = backbone_class("ResNeXt")(**{**kwargs, **given, "depth": 152})
     for stage, name in enumerate(trunk.res_layers):
         for block in getattr(trunk, name):
             _halve_first_convolution(block)

@@ -1,5 +1,7 @@
 """The active toolbox, MMDetection or MMSegmentation, and its backbones by name."""
 
+import difflib
+
 from mmengine.registry import MODELS, DefaultScope
 
 from nlse_mm.registry import installed
@@ -29,16 +31,26 @@ def active_toolbox() -> str:
 
 
 def backbone_class(name: str) -> type:
-    """The class that the active toolbox registers under ``name``.
+    """The class registered under ``name``, of the active toolbox or the scope in it.
 
     Raises:
-        KeyError: If it has none of that name.
+        KeyError: If there is none of that name.
     """
-    toolbox = active_toolbox()
+    if "." not in name:
+        name = f"{active_toolbox()}.{name}"
     try:
-        found = MODELS.get(f"{toolbox}.{name}")
+        found = MODELS.get(name)
     except RuntimeError:  # what MMEngine raises for a name that is nowhere
         found = None
     if found is None:
-        raise KeyError(f"{toolbox} has no model {name!r}")
+        raise KeyError(_why_missing(*name.split(".", 1)))
     return found
+
+
+def _why_missing(scope: str, name: str) -> str:
+    if scope not in MODELS.children and not installed(scope):
+        return f"{scope}.{name} is not found: {scope} isn't installed"
+    names = MODELS.children.get(scope, MODELS).module_dict
+    near = difflib.get_close_matches(name, names)
+    hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
+    return f"{scope} has no model {name!r}{hint}"

@@ -7,7 +7,6 @@ from typing import Any
 
 from mmcv.cnn import is_norm
 from mmengine.logging import print_log
-from mmengine.registry import MODELS as ROOT
 from torch import nn
 
 from nlse_mm.registry import MODELS
@@ -16,7 +15,7 @@ from .dry_run import DryRun
 from .mixin import mix_in
 from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
-from .toolbox import active_toolbox, backbone_class
+from .toolbox import backbone_class
 
 Lines = Sequence[dict[str, Any]]
 # What models call the channels of their input; the last is Feature2Pyramid's.
@@ -43,7 +42,7 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
 
     Raises:
         KeyError: If there is no such base.
-        ValueError: If ``base`` is not a name.
+        ValueError: If ``base`` is not a name, or ``plugins`` is not a list.
         ValueError: For a line that can't be placed: a path that doesn't exist, that the
             model doesn't run or runs more than once, a norm layer or a convolution
             (fusing and SyncBN conversion replace those), an output that doesn't exist
@@ -58,8 +57,13 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
     """
     if not isinstance(base, str):
         raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
+    if not isinstance(plugins, list | tuple):
+        raise ValueError(
+            f"plugins={plugins!r} is not a list of lines, such as "
+            "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]"
+        )
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
-    model = _build(base, kwargs)
+    model = backbone_class(base)(**kwargs)
     for line in lines:
         line.check(model)
     if lines:
@@ -128,26 +132,24 @@ class Place:
             return
         modules = dict(model.named_modules())
         if not self.after or self.after not in modules:
-            near = difflib.get_close_matches(self.after, modules, n=4, cutoff=0.4)
-            near = near or [name for name, _ in model.named_children()]
+            # What holds others; an activation that a block runs twice is no place.
+            holders = {n: m for n, m in modules.items() if n and m._modules}
+            names = [n for n, m in holders.items() if not _is_replaced(m)]
+            lower = {name.lower(): name for name in names}
+            near = difflib.get_close_matches(self.after.lower(), lower, n=4, cutoff=0.4)
+            near = [lower[n] for n in near] or [n for n in names if "." not in n]
             raise ValueError(
                 f"{self.key}: {self.written} is not the path of a module of "
-                f"{type(model).__name__}; near it are {', '.join(map(repr, near))}"
+                f"{type(model).__name__}; near it are "
+                f"{', '.join(map(repr, near)) or 'none'}"
             )
         module = modules[self.after]
-        if is_norm(module) or _is_convolution(module):
+        if _is_replaced(module):
             raise ValueError(
                 f"{self.key}: {self.written} is a {type(module).__name__}; norm layers "
                 "and convolutions are replaced when they are fused or converted, so "
                 "take the module that holds it, or another one after it"
             )
-
-
-def _build(base: str, kwargs: dict[str, Any]) -> nn.Module:
-    if "." not in base:
-        backbone_class(base)  # a sentence, if there is none of that name
-        base = f"{active_toolbox()}.{base}"
-    return ROOT.build(dict(type=base, **kwargs))
 
 
 def _place(model: nn.Module, lines: list[Place], kwargs: dict[str, Any]) -> None:
@@ -224,10 +226,10 @@ def _unique(model: nn.Module, name: str) -> str:
     return unique
 
 
-def _is_convolution(module: nn.Module) -> bool:
-    """Also MMCV's deformable ones, which share no base class with PyTorch's."""
+def _is_replaced(module: nn.Module) -> bool:
+    """A norm layer or a convolution; MMCV's deformable ones have another base class."""
     weight = module._parameters.get("weight")
-    return weight is not None and weight.dim() > 2
+    return is_norm(module) or (weight is not None and weight.dim() > 2)
 
 
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:

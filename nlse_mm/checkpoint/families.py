@@ -5,6 +5,8 @@ timm-legacy  the SENet authors' Caffe weights as Cadene and timm ported them:
 timm         conv1 (conv1.0, conv1.3, conv1.6 in a deep stem), layer1.0.se.fc1, fc
 mmpretrain   ours, with or without backbone. in front: layer1.0.se_layer.conv1.conv
 torchvision  ours, for a trunk without SE layers: conv1, layer1.0.conv1, fc
+
+A trunk without SE layers has torchvision's names in timm and MMPretrain too.
 """
 
 import re
@@ -42,6 +44,8 @@ def family_of(keys: Collection[str], name: str, source: str | None = None) -> st
     for family in [source] if source else FAMILIES:
         if any(re.search(_SIGNS[family], key) for key in keys):
             return family
+    if source in ("timm", "mmpretrain") and family_of(keys, name) == "torchvision":
+        return source
     raise CheckpointError(
         f"{name} holds no weights of {source or 'a ResNet'}: it has keys such as "
         f"{', '.join(sorted(keys)[:3]) or 'none'}"

@@ -34,8 +34,9 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Fetch weights once, and load them under timm's own key names.
 
     Raises:
-        CheckpointError: No network, no such name, or a package is missing; the sentence
-            names the file to fetch, where to put it and the key that takes its path.
+        CheckpointError: A name without a tag; or no network, no such name, or a package
+            is missing; the sentence names the file to fetch, where to put it and the
+            key that takes its path.
     """
     name = filename.removeprefix("timm://")
     if name.startswith("legacy_"):
@@ -52,6 +53,11 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 def _fetch(filename: str, by_hand: Path) -> str:
     """The path of the downloaded file, in the hub's own cache."""
+    if "." not in filename:
+        raise CheckpointError(
+            f"{filename} lacks the tag of a training, which follows a dot, as in "
+            "timm://seresnet50.a1_in1k"
+        )
     repository = filename.replace("timm://", "timm/")
     url = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
     advice = (

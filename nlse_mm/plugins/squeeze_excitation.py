@@ -33,8 +33,8 @@ class SELayer(nn.Module):
             accuracy of such a trunk.
 
     Raises:
-        ValueError: For a ``reduction`` below 1 or above the channels, or a ``divisor``
-            below 1.
+        ValueError: For a ``reduction`` that is no integer, below 1 or above the
+            channels, or a ``divisor`` that is no integer or below 1.
 
     Example:
         >>> import torch
@@ -55,12 +55,13 @@ class SELayer(nn.Module):
         zero_init: bool = False,
     ):
         super().__init__()
-        if not 1 <= reduction <= in_channels:
+        if type(reduction) is not int or not 1 <= reduction <= in_channels:
             raise ValueError(
-                f"reduction={reduction} is not between 1 and in_channels={in_channels}"
+                f"reduction={reduction!r} is not an integer between 1 and "
+                f"in_channels={in_channels}"
             )
-        if divisor < 1:
-            raise ValueError(f"divisor={divisor} is not an integer of at least 1")
+        if type(divisor) is not int or divisor < 1:
+            raise ValueError(f"divisor={divisor!r} is not an integer of at least 1")
         self.in_channels = in_channels
         self.reduction = reduction
         self.zero_init = zero_init

@@ -9,6 +9,7 @@ import pickle
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from nlse_mm.checkpoint import CheckpointError
 
@@ -93,6 +94,23 @@ def test_senet_has_a_name_for_every_key(in_mmdet, renamed, family):
     assert set(our_names(theirs, family).values()) == set(keys)
 
 
+@pytest.mark.parametrize(
+    ("init_cfg", "sentence"),
+    [
+        (pretrained("a.pth", sauce="timm"), "the key 'sauce' is not one of .*'source'"),
+        (pretrained(""), "checkpoint='' is not a path or a name"),
+        (pretrained(None), "checkpoint=None is not a path or a name"),
+        (dict(type="Pretrained"), "checkpoint=None is not a path or a name"),
+        (dict(checkpoint="a.pth"), "is not a dict with a 'type'"),
+        ("a.pth", "='a.pth' is not a dict with a 'type'"),
+    ],
+)
+def test_a_wrong_init_cfg_ends_in_a_sentence(toolbox, init_cfg, sentence):
+    trunk = build(depth=18, init_cfg=init_cfg)
+    with pytest.raises(ValueError, match=f"^init_cfg.*{sentence}"):
+        trunk.init_weights()
+
+
 @pytest.mark.parametrize("prefix", [None, "backbone", "backbone."])
 @pytest.mark.parametrize("given", ["", "backbone.", "module.backbone."])
 def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):
@@ -161,6 +179,29 @@ def test_weights_for_another_computation_are_refused(
     """Their keys and shapes would fit."""
     checkpoint = renamed(weights_of(build(**made)), family)
     assert key in refusal(named, checkpoint, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (dict(style="caffe"), "style='pytorch'"),
+        (LEGACY, "pool_ceil_mode=False"),
+        (dict(se_position="post"), "se_position='standard'"),
+    ],
+)
+def test_so_are_mmpretrains_where_the_name_says_whose_they_are(
+    in_mmdet, monkeypatch, renamed, given, key
+):
+    def named(checkpoint):
+        schemes = CheckpointLoader._schemes
+        monkeypatch.setitem(schemes, "mmcls://", lambda *_, **__: checkpoint)
+        return "mmcls://se-resnet50"
+
+    checkpoint = renamed(weights_of(build()), "mmpretrain")
+    assert key in refusal(named, checkpoint, **given)
+    trunk = build(init_cfg=pretrained("mmcls://se-resnet50"))
+    trunk.init_weights()
+    assert_holds(trunk, weights_of(build()))
 
 
 def test_legacy_basic_blocks_are_refused(in_mmdet, named, renamed):

@@ -380,9 +380,13 @@ def test_senet_takes_the_toolboxs_arguments(toolbox):
     [
         ("SEResNet", 50, dict(se_position="after"), "se_position='after' is not one"),
         ("SEResNet", 18, dict(se_position="3x3"), "depths 18 and 34 have none"),
-        ("SEResNet", 50, dict(reduction=512), "reduction=512 .* in_channels=256"),
-        ("SEResNeXt", 50, dict(reduction=0), "reduction=0 is not between"),
+        ("SEResNet", 50, dict(se_position=["pre"]), r"=\['pre'\] is not one of"),
+        ("SEResNet", 50, dict(reduction=512), "^reduction: .*=512 .* in_channels=256"),
+        ("SEResNeXt", 50, dict(reduction=0), "reduction=0 is not an integer between"),
+        ("SEResNeXt", 50, dict(pool_ceil_mode="no"), "pool_ceil_mode='no' is not True"),
         ("SENet", 152, dict(), "depth=152 is not 154"),
+        ("SENet", 154, dict(groups=32), "groups=32 is not 64"),
+        ("SENet", 154, dict(deep_stem=False), "deep_stem=False is not True"),
     ],
 )
 def test_a_wrong_argument_ends_in_a_sentence(toolbox, name, depth, wrong, sentence):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 import torch
@@ -142,6 +143,8 @@ def test_the_trial_run_leaves_no_trace(toolbox):
     ("line", "said"),
     [
         (dict(after="layer3.9"), "'layer3.1'"),
+        (dict(after="LAYER3"), "near it are 'layer3', 'layer3."),
+        (dict(after=""), "near it are 'layer1', 'layer2'"),
         (dict(after="layer3.0.bn1"), "norm layers and convolutions"),
         (dict(after="layer3.0.conv1"), "norm layers and convolutions"),
         (dict(after="layer3.0.relu"), "called 2 times"),
@@ -156,6 +159,22 @@ def test_a_wrong_line_is_refused(toolbox, line, said):
     with pytest.raises(ValueError, match=r"plugins\[0\]") as error:
         build(dict(cfg=NL, **line), **R18)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "plugins", [None, dict(cfg=NL, output=0)], ids=["None", "dict"]
+)
+def test_plugins_that_are_no_list_are_refused(in_mmdet, plugins):
+    with pytest.raises(ValueError, match=r"^plugins=.* is not a list of lines"):
+        MODELS.build(dict(type="nlse_mm.WithPlugins", plugins=plugins, **R18))
+
+
+@pytest.mark.parametrize("after", ["layer3.7.conv2", "layer1.0.bn3", "conv", "x"])
+def test_the_paths_named_as_near_are_places(in_mmdet, after):
+    with pytest.raises(ValueError, match="near it are") as error:
+        build(dict(cfg=NL, after=after), **R18)
+    for near in re.findall(r"'([^']*)'", str(error.value).split("near it are")[1]):
+        build(dict(cfg=NL, after=near), **R18)
 
 
 def test_tokens_are_refused_with_a_way_out(toolbox):
@@ -174,9 +193,19 @@ def test_a_base_that_does_not_run_is_refused(in_mmdet):
         build(dict(cfg=NL, output=0), base="nlse_mm.Returns", how="nothing that runs")
 
 
-def test_a_base_that_does_not_exist_is_refused(in_mmdet):
-    with pytest.raises(KeyError, match="mmdet has no model 'Swim'"):
-        build(dict(cfg=NL, output=0), base="Swim")
+@pytest.mark.parametrize(
+    ("base", "sentence"),
+    [
+        ("Swim", "mmdet has no model 'Swim'"),
+        ("SwinTransfomer", "has no model 'SwinTransfomer'; near .* 'SwinTransformer'"),
+        ("nlse_mm.Return", "nlse_mm has no model 'Return'; near it are 'Returns'"),
+        ("torch.nn.Swim", "torch has no model 'nn.Swim'"),
+        ("nobody.ConvNeXt", "nobody.ConvNeXt is not found: nobody isn't installed"),
+    ],
+)
+def test_a_base_that_does_not_exist_is_refused(in_mmdet, base, sentence):
+    with pytest.raises(KeyError, match=sentence):
+        build(dict(cfg=NL, output=0), base=base)
 
 
 def test_a_base_that_returns_more_in_training_says_so(in_mmdet):

@@ -68,8 +68,28 @@ def test_every_family_has_a_case():
     assert {case.split(",")[0] for case in NAMES} == set(FAMILIES)
 
 
-def test_a_family_that_the_keys_deny_is_refused():
-    with pytest.raises(CheckpointError, match="holds no weights of timm-legacy"):
-        family_of(NAMES["timm"], "a.pth", "timm-legacy")
+@pytest.mark.parametrize("source", ["timm", "mmpretrain"])
+def test_without_se_layers_a_family_may_be_said(source):
+    names = NAMES["torchvision"]
+    assert family_of(names, "a.pth", source) == source
+    assert our_names(names, source) == our_names(names, "torchvision")
+
+
+@pytest.mark.parametrize(
+    ("case", "source"),
+    [
+        ("timm", "timm-legacy"),
+        ("timm", "mmpretrain"),
+        ("timm-legacy", "timm"),
+        ("mmpretrain", "timm"),
+        ("torchvision", "timm-legacy"),
+    ],
+)
+def test_a_family_that_the_keys_deny_is_refused(case, source):
+    with pytest.raises(CheckpointError, match=f"holds no weights of {source}: "):
+        family_of(NAMES[case], "a.pth", source)
+
+
+def test_a_source_that_is_no_family_is_refused():
     with pytest.raises(ValueError, match="source='caffe' is not one of"):
         family_of(NAMES["timm"], "a.pth", "caffe")

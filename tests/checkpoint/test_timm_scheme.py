@@ -135,6 +135,11 @@ def test_an_unknown_name_is_said_to_be_missing(hub, hugging_face):
     refusal("timm://seresnet5.a1_in1k", "404 Client Error")
 
 
+def test_a_name_without_a_tag_is_met_with_one_that_has_one(hub, hugging_face):
+    refusal("timm://seresnet50", "lacks the tag", NAME)
+    assert hugging_face == []
+
+
 def test_the_authors_weights_come_from_where_timm_has_them(hub, web, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     folder, asked = web

@@ -120,9 +120,13 @@ def test_its_parameters_have_mmpretrains_names():
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (dict(reduction=64), "reduction=64 is not between 1 and in_channels=32"),
-        (dict(reduction=0), "reduction=0 is not between 1 and in_channels=32"),
+        (dict(reduction=64), "reduction=64 is not an integer between 1 and in_ch.*=32"),
+        (dict(reduction=0), "reduction=0 is not an integer between"),
+        (dict(reduction="16"), "reduction='16' is not an integer between"),
+        (dict(reduction=16.0), "reduction=16.0 is not an integer between"),
+        (dict(reduction=True), "reduction=True is not an integer between"),
         (dict(divisor=0), "divisor=0 is not an integer of at least 1"),
+        (dict(divisor=8.0), "divisor=8.0 is not an integer of at least 1"),
     ],
 )
 def test_a_wrong_argument_ends_in_a_sentence(wrong, sentence):
