@@ -11,7 +11,7 @@ from torch import nn
 from nlse_mm.registry import MODELS
 
 from .mixin import mix_in
-from .plugin_line import PluginLine
+from .plugin_line import PluginLine, check_is_list
 from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
 
 
@@ -68,6 +68,9 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
     Raises:
         ValueError: For a line that can't be placed; it names the key and the value.
     """
+    check_is_list(
+        lines, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')]"
+    )
     stages = [getattr(trunk, name) for name in trunk.res_layers]
     for number, config in enumerate(lines):
         key = f"plugins[{number}]"

@@ -14,6 +14,12 @@ POSITIONS = (
 )
 
 
+def check_is_list(lines: Any, example: str) -> None:
+    """ValueError unless ``plugins`` is a list, or a tuple."""
+    if not isinstance(lines, list | tuple):
+        raise ValueError(f"plugins={lines!r} is not a list of lines, such as {example}")
+
+
 @dataclass(frozen=True)
 class PluginLine:
     """One entry of a backbone's ``plugins`` list.

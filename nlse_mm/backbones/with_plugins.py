@@ -15,6 +15,7 @@ from .dry_run import DryRun
 from .mixin import mix_in
 from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
+from .plugin_line import check_is_list
 from .toolbox import backbone_class
 
 Lines = Sequence[dict[str, Any]]
@@ -57,11 +58,7 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
     """
     if not isinstance(base, str):
         raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
-    if not isinstance(plugins, list | tuple):
-        raise ValueError(
-            f"plugins={plugins!r} is not a list of lines, such as "
-            "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]"
-        )
+    check_is_list(plugins, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]")
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
     model = backbone_class(base)(**kwargs)
     for line in lines:
