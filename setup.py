@@ -28,6 +28,7 @@ class WithMim(build_py):
         shutil.copy(ROOT / "configs" / "model-index.yml", package / ".mim")
 
 
+WEIGHTS = ["huggingface_hub", "safetensors"]
 TOOLBOXES = {
     "mmdet": ["mmengine>=0.10.7", "mmcv>=2.1", "mmdet>=3.3"],
     "mmseg": [
@@ -62,7 +63,9 @@ setup(
     install_requires=["torch>=2.4"],
     extras_require={
         **TOOLBOXES,
-        "weights": ["huggingface_hub", "safetensors"],
+        "weights": WEIGHTS,
+        # What the tests compare with; docs/weights.md says how to install them.
+        "peers": [*WEIGHTS, "mmpretrain>=1.2", "timm>=1.0.31"],
         "tests": [
             "pytest",
             "pytest-xdist",

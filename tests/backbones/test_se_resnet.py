@@ -242,6 +242,43 @@ def test_a_watched_se_layer_runs_by_itself_and_gives_the_same(toolbox):
     torch.testing.assert_close(out, x * layer.excitation(x)[:, :, None, None])
 
 
+@pytest.mark.parametrize("hooked", ["conv3", "bn3"])
+def test_what_a_forward_hook_keeps_is_not_overwritten(in_mmdet, hooked):
+    block, kept = evaluated(small()).layer2[1], []
+    if hooked == "conv3":
+        block.bn3 = nn.Identity()  # as after folding the norm into the convolution
+    getattr(block, hooked).register_forward_hook(
+        lambda m, i, o: kept.append((o, o.clone()))
+    )
+    with torch.no_grad():
+        block(torch.randn(1, 128, 4, 4))
+    ((output, as_it_was),) = kept
+    assert torch.equal(output, as_it_was)
+
+
+@pytest.mark.parametrize("hooked", ["conv3", "bn3", "se_layer"])
+@pytest.mark.parametrize(
+    "register", ["register_full_backward_hook", "register_full_backward_pre_hook"]
+)
+def test_backward_hooks_are_called(in_mmdet, hooked, register):
+    block, seen = small().layer2[1], []
+    if hooked == "conv3":
+        block.bn3 = nn.Identity()
+    x = torch.randn(2, 128, 4, 4, requires_grad=True)
+    (expected,) = torch.autograd.grad(block(x).square().mean(), x)
+    getattr(getattr(block, hooked), register)(lambda *args: seen.append(args[-1][0]))
+    (gradient,) = torch.autograd.grad(block(x).square().mean(), x)
+    torch.testing.assert_close(gradient, expected)
+    assert [g.shape for g in seen] == [x.shape]
+
+
+def test_hooks_of_the_last_activation_are_called(in_mmdet):
+    block, seen = evaluated(small()).layer2[1], []
+    block.relu.register_forward_hook(lambda m, i, o: seen.append(o.shape[1]))
+    block(torch.randn(1, 128, 4, 4))
+    assert seen == [32, 32, 128]
+
+
 def test_another_activation_is_respected(in_mmdet):
     block = evaluated(small()).layer2[1]
     block.relu = nn.Identity()

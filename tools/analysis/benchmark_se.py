@@ -86,8 +86,8 @@ def build(args: argparse.Namespace) -> dict[str, tuple[nn.Module, str]]:
     }
     try:
         import timm
-    except ImportError:
-        print("timm can't be imported here; its pair isn't timed")
+    except (ImportError, RuntimeError) as error:  # missing, or no fit for this PyTorch
+        print(f"timm can't be imported here ({error}); its pair isn't timed")
     else:
         for name in ("resnet50", "seresnet50"):
             net = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
