@@ -1,5 +1,6 @@
 """What several tests share: the active toolbox, and plugins whose effect is seen."""
 
+import logging
 import warnings
 
 import pytest
@@ -10,6 +11,13 @@ from torch import nn
 from nlse_mm.registry import MODELS
 
 warnings.filterwarnings("ignore")
+
+
+@pytest.fixture(autouse=True)
+def _log_again():
+    """Tools switch the log off for their process, which here is the tests'."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)
