@@ -126,6 +126,9 @@ def test_a_neck_is_checked_on_a_size_that_suits_it(in_mmdet, monkeypatch):
     assert checks.check(definition)[1] == dict(fpn="seen")
     # 16 pixels leave one position in the third map: too few for sub-sampling.
     assert sizes[1:] == [(64, 64)]
+    with monkeypatch.context() as without_larger_sizes:
+        without_larger_sizes.setattr(checks, "LARGER", ())
+        assert "a single row" in checks.check(definition)[1]["fpn"]
     monkeypatch.setitem(neck, "in_channels", [24, 48, 96, 200])
     assert checks.check(definition)[1]["fpn"].startswith("untouched, it does not run")
 

@@ -76,7 +76,7 @@ def _neck_reason(
             continue
         if min(outs[_third(len(outs))].shape[2:]) > 1:  # or sub_sample=True refuses
             return _reason(plain, neck_with_plugins(config, len(outs)), maps)
-    return first
+    return first or f"its maps have a single row or column at each of {sizes}"
 
 
 def with_plugins(config: dict[str, Any], number_of_maps: int) -> dict[str, Any]:
