@@ -7,6 +7,8 @@ from documented.fences import DOCUMENTS, ROOT, commands, snippets
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from nlse_mm.backbones.plugin_line import POSITIONS
+
 PYTHON = dict(snippets("python"))
 COMMANDS = dict(commands())
 
@@ -32,3 +34,8 @@ def test_a_command_names_what_is_there(words):
 def test_its_links_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_drawing_names_every_position_and_no_other():
+    drawn = (ROOT / "docs" / "images" / "placement.svg").read_text()
+    assert set(re.findall(r">(\w+_\w+)</text>", drawn)) == set(POSITIONS)

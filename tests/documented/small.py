@@ -106,7 +106,6 @@ RULES = {
         more="mmdet/hrnet/mask-rcnn_hrnetv2p-w18-1x"
     ),
     "tools/analysis/complexity.py": Rule(),
-    "tools/analysis/draw_placement.py": Rule(),
     "tools/analysis/show_attention.py": Rule(
         words={**_LOOK.words, **_PICTURES}, settings=True
     ),
