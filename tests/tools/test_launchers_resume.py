@@ -1,7 +1,6 @@
 """A training that was killed and resumed is the training that was not."""
 
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 pytest.importorskip("mmcv")
-sys.path.insert(0, str(Path(__file__).parent / "launcher_toy"))
 import run
 
 from nlse_mm.checkpoint import load_from_local

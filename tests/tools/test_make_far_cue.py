@@ -1,16 +1,14 @@
 """In the far-cue data nothing but the mark tells the class, and it is far away."""
 
-import sys
 from pathlib import Path
 
 import cv2
+import make_far_cue
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 FOLDER = Path(__file__).parents[2] / "tools" / "data"
-sys.path.insert(0, str(FOLDER))
-import make_far_cue  # noqa: E402
 
 FEW = ["--train", "9", "--val", "4"]
 

@@ -8,16 +8,15 @@ import time
 from pathlib import Path
 
 import cv2
+import make_tiny_coco
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from tiny_coco.annotation import annotate, polygons, run_lengths
+from tiny_coco.scene import Thing, random_scene, render
+from tiny_coco.shapes import CATEGORIES
 
 FOLDER = Path(__file__).parents[2] / "tools" / "data"
-sys.path.insert(0, str(FOLDER))
-import make_tiny_coco  # noqa: E402
-from tiny_coco.annotation import annotate, polygons, run_lengths  # noqa: E402
-from tiny_coco.scene import Thing, random_scene, render  # noqa: E402
-from tiny_coco.shapes import CATEGORIES  # noqa: E402
 
 FEW = ["--train", "12", "--val", "4", "--size", "96", "130", "--crowds", "0.5"]
 

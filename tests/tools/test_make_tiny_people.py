@@ -1,16 +1,14 @@
 """The stick figures are repeatable, and what their file says is what is drawn."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
+import make_tiny_people
 import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "tools" / "data"
-sys.path.insert(0, str(FOLDER))
-import make_tiny_people  # noqa: E402
 
 FEW = ["--train", "30", "--val", "2", "--size", "120", "144"]
 NAMES = make_tiny_people.NAMES

@@ -1,16 +1,14 @@
 """Semantic labels from panoptic ones: right, checked, and made to the end."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import panoptic_to_semantic
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "data"))
-import panoptic_to_semantic  # noqa: E402
 
 REAL = ROOT / "data" / "coco"
 

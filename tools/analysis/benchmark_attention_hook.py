@@ -5,21 +5,25 @@
 
 The step is a forward and a backward pass of the config's backbone; neck, heads and
 optimiser come on top in a training, so the share that the hook adds is smaller there.
-The two kinds of step are timed in turns.
+The two kinds of step are timed in turns; what measuring adds is the median over the
+rounds of their difference.
 """
 
-import argparse
+import math
 import statistics
 
 import torch
+from arguments import add_cfg_options
+from benchmark_report import Report
+from harness import benchmark_parser, parse, times
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
-from model_on_pictures import add_config_options
-from timing import machine, rounds
 
 from nlse_mm.analysis import AttentionMeter, AttentionStatisticsHook
 from nlse_mm.engine.config import load_config
 from nlse_mm.engine.user_error import in_one_sentence
+
+COLUMNS = ("step, ms", "measuring adds, ms", "interval", "share of the training")
 
 
 class Backbone(BaseModel):
@@ -34,46 +38,35 @@ class Backbone(BaseModel):
         sum(out.mean() for out in self.backbone(data["inputs"])).backward()
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("--batch", type=int, default=2, help="pictures (2)")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(800, 1344), metavar=("H", "W")
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    add_config_options(parser)
-    return parser.parse_args()
-
-
 @in_one_sentence
 def main() -> None:
-    args = parse_args()
+    parser = benchmark_parser(__doc__, rounds=5, size=(800, 1344))
+    parser.add_argument("config")
+    parser.add_argument("--batch", type=int, default=2, help="images (2)")
+    add_cfg_options(parser)
+    parser.set_defaults(seconds=math.inf)
+    args = parse(parser)
     config = load_config(args)
     init_default_scope(config.get("default_scope") or "mmengine")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Backbone(config.model.backbone).to(device)
+    model = Backbone(config.model.backbone).to(args.device)
     hook = AttentionStatisticsHook()
-    inputs = torch.rand(args.batch, 3, *args.size, device=device)
+    inputs = torch.rand(args.batch, 3, *args.size, device=args.device)
 
     def measured() -> None:
-        meter = AttentionMeter(model, hook.queries)
-        with meter.measuring():
+        with AttentionMeter(model, hook.queries).measuring():
             model(inputs)
 
-    steps = {"plain": lambda: model(inputs), "measured": measured}
-    seconds = rounds(steps, args.rounds)
+    seconds = times(dict(plain=lambda: model(inputs), measured=measured), args)
+    pairs = zip(*seconds.values(), strict=True)
+    added = statistics.median(with_it - without for without, with_it in pairs)
     plain = statistics.median(seconds["plain"])
-    added = statistics.median(
-        b - a for a, b in zip(seconds["plain"], seconds["measured"], strict=True)
+    share = f"{added / plain / hook.interval:.3%}"
+    setting = "batch {}, {} x {}".format(args.batch, *args.size)
+    report = Report("Measuring attention", args, __doc__, COLUMNS, setting)
+    report.add(f"{1e3 * plain:.0f}", f"{1e3 * added:.1f}", str(hook.interval), share)
+    report.finish(
+        f"{share} of the training, with one step in {hook.interval} measured."
     )
-    print(f"{machine(device)}, torch {torch.__version__}")
-    print(f"batch {args.batch}, {args.size[0]} x {args.size[1]}, {args.rounds} rounds")
-    print(f"a step: {1e3 * plain:.0f} ms; measuring adds {1e3 * added:.1f} ms to it,")
-    share = added / plain / hook.interval
-    print(f"{share:.3%} of the training, with one step in {hook.interval} measured")
 
 
 if __name__ == "__main__":

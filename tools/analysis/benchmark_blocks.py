@@ -1,8 +1,9 @@
-"""Time and peak memory of the non-local blocks beside MMCV's, by mode and size.
+#!/usr/bin/env python
+"""Compare time and peak memory of the non-local blocks with MMCV's, by mode and size.
 
-    python tools/analysis/benchmark_blocks.py
-    python tools/analysis/benchmark_blocks.py --sizes 50x84 100x168 --modes gaussian
-    python tools/analysis/benchmark_blocks.py --device cuda --amp
+    tools/analysis/benchmark_blocks.py
+    tools/analysis/benchmark_blocks.py --sizes 50x84 100x168 --modes gaussian
+    tools/analysis/benchmark_blocks.py --device cuda --amp
 
 A round times a step of one block and then of the other, so that whatever slows the
 machine slows both; a ratio is the median over the rounds of ours divided by MMCV's in
@@ -12,24 +13,34 @@ it up, on a GPU the peak of the allocator.
 """
 
 import argparse
-import sys
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import statistics
 from pathlib import Path
 
 import mmcv
 import torch
-from block_report import COLUMNS, Case, markdown, plot
+from arguments import save_figure
+from benchmark_report import Report
+from harness import (
+    benchmark_parser,
+    beside,
+    extent,
+    inference_step,
+    parse,
+    times,
+    training_peak_mib,
+    training_step,
+)
+from matplotlib.figure import Figure
 from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
-from rich.console import Console
-from rich.table import Table
-from timing import autocast, machine, rounds
 
 from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.non_local import MODES
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
+COLUMNS = ["mode", "positions", "channels"]
+for quantity in ("forward ms", "training ms", "peak MiB"):
+    COLUMNS += [quantity, "MMCV's", "ratio"]
+COLUMNS += ["MMCV can't"]
 SIZES = ("14x14", "25x42", "50x84", "100x168", "200x336:256")
 # Maps of weights that MMCV's block holds at once in a backward pass, to tell
 # beforehand what won't fit.
@@ -38,170 +49,132 @@ PEER_MAPS = 4
 
 def main() -> None:
     args = parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    cases = []
+    dtype = "bfloat16 autocast" if args.amp else "float32"
+    setting = f"mmcv {mmcv.__version__}, {dtype}, batch 1, reduction 2"
+    report = Report("Non-local blocks beside MMCV's", args, __doc__, COLUMNS, setting)
+    curves = {}
     for height, width, channels in args.sizes:
         for mode in args.modes:
-            case = Case(mode, height, width, channels)
-            measure(case, args)
-            cases.append(case)
-            print(" | ".join(case.cells()), file=sys.stderr, flush=True)
-    table = Table(*COLUMNS, title=setting(args))
-    for case in cases:
-        table.add_row(*case.cells())
-    Console(width=180).print(table)
-    if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        how = __doc__.strip().split("\n\n")[-1]
-        args.output.write_text(markdown(cases, setting(args), how))
+            shape = (1, channels, height, width)
+            training, peak = measure(report, mode, shape, args)
+            for name in training:
+                cost = (statistics.median(training[name]), peak[name][0])
+                curve = curves.setdefault((channels, mode, name), [])
+                curve.append((height * width, *cost))
+    report.finish()
     if args.plot:
-        args.plot.parent.mkdir(parents=True, exist_ok=True)
-        plot(cases, args.plot)
+        save_figure(plot(curves), args.plot)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
-    parser.add_argument(
+    parser = benchmark_parser(__doc__, rounds=7)
+    add = parser.add_argument
+    add("--modes", nargs="+", choices=MODES, default=MODES)
+    add(
         "--sizes",
         nargs="+",
-        type=size,
-        default=[size(s) for s in SIZES],
+        type=map_size,
+        default=[map_size(text) for text in SIZES],
         metavar="HxW[:C]",
-        help="maps, with 1024 channels where none are given (default: %(default)s)",
+        help=f"maps, of 1024 channels where none are given ({' '.join(SIZES)})",
     )
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=60.0,
-        help="after which a case gets no further round, once it has had two",
-    )
-    parser.add_argument("--threads", type=int, help="cores to use; all by default")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
-    parser.add_argument("--sub-sample", action="store_true")
-    parser.add_argument(
+    add("--amp", action="store_true", help="bfloat16 autocast")
+    add("--sub-sample", action="store_true")
+    add(
         "--room",
         type=float,
         default=16.0,
-        help="GiB that a block may take; where MMCV's would need more it isn't run",
+        help="GiB that a block may take; MMCV's isn't run where it needs more (16)",
     )
-    parser.add_argument("--output", type=Path, help="a Markdown file for the table")
-    parser.add_argument("--plot", type=Path, help="a picture of cost over positions")
-    return parser.parse_args()
+    add("--plot", type=Path, help="a figure of cost over positions")
+    return parse(parser)
 
 
-def size(text: str) -> tuple[int, int, int]:
-    """``50x84`` or ``50x84:256`` to height, width and channels."""
-    extent, _, channels = text.partition(":")
+def map_size(text: str) -> tuple[int, int, int]:
+    """Read ``50x84`` or ``50x84:256`` as height, width and channels."""
+    size, _, channels = text.partition(":")
     try:
-        height, width = (int(n) for n in extent.split("x"))
-        return height, width, int(channels or 1024)
-    except ValueError:
+        return *extent(size), int(channels or 1024)
+    except (ValueError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(f"{text!r} is not HxW or HxW:C") from None
 
 
-def measure(case: Case, args: argparse.Namespace) -> None:
-    """Fill in the times, round by round, and the peaks, each in its own process."""
-    case.refusal, trains, runs = peer_limits(case, args)
-    forward = ["nlse_mm", "mmcv"] if runs else ["nlse_mm"]
-    training = ["nlse_mm", "mmcv"] if trains else ["nlse_mm"]
-    blocks = {name: build(name, case, args) for name in forward}
-    x = torch.rand(1, case.channels, case.height, case.width, device=args.device)
-    steps = {n: forward_step(blocks[n], x, args) for n in forward}
-    case.forward = rounds(steps, args.rounds, args.seconds)
+def measure(
+    report: Report, mode: str, shape: tuple[int, ...], args: argparse.Namespace
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Add the row of a mode and a size; return training times and peaks by block."""
+    refusal, trains, runs = peer_limits(mode, shape, args)
+    both = ["nlse_mm", "mmcv"]
+    trained = both if trains else ["nlse_mm"]
+    built = {
+        name: build(name, mode, shape[1], args.sub_sample).to(args.device)
+        for name in (both if runs else ["nlse_mm"])
+    }
+    x = torch.rand(shape, device=args.device)
+    steps = {name: inference_step(block, x, args.amp) for name, block in built.items()}
+    forward = times(steps, args)
     x = x.clone().requires_grad_()
-    steps = {n: training_step(blocks[n], x, args) for n in training}
-    case.training = rounds(steps, args.rounds, args.seconds)
-    del blocks, steps, x
-    for name in training:
-        # A pool of one fresh process for each: a high-water mark never sinks.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            case.peak[name] = pool.submit(peak_bytes, name, case, args).result()
+    steps = {name: training_step(built[name], x, args.amp) for name in trained}
+    training = times(steps, args)
+    del built, steps, x
+    peak = {}
+    for name in trained:
+        block = (name, mode, shape[1], args.sub_sample)
+        how = dict(device=args.device, amp=args.amp)
+        peak[name] = [training_peak_mib(build, shape, *block, **how)]
+    cells = [mode, f"{shape[2] * shape[3]:,}", str(shape[1])]
+    for measured, *form in ((forward, 1e3, 1), (training, 1e3, 1), (peak, 1, 0)):
+        cells += beside(*(measured.get(name, []) for name in both), *form)
+    report.add(*cells, refusal)
+    return training, peak
 
 
-def peer_limits(case: Case, args: argparse.Namespace) -> tuple[str, bool, bool]:
+def peer_limits(
+    mode: str, shape: tuple[int, ...], args: argparse.Namespace
+) -> tuple[str, bool, bool]:
     """Why MMCV's block can't run; whether it can train; whether it can run at all."""
-    looked = case.positions // 4 if args.sub_sample else case.positions
-    itemsize = 2 if args.amp else 4
-    gib = case.positions * looked * itemsize / 2**30
-    if case.mode == "concatenation":
+    _, channels, height, width = shape
+    queries = height * width
+    keys = queries // 4 if args.sub_sample else queries
+    gib = queries * keys * (2 if args.amp else 4) / 2**30
+    if mode == "concatenation":
         # The concatenated theta and phi of every pair; repeated first, so twice.
-        gib *= 2 * 2 * (case.channels // 2)
-        trains = False
+        gib *= 2 * 2 * (channels // 2)
     else:
         gib *= PEER_MAPS
-        trains = True
     if gib > args.room:
         return f"needs about {gib:,.0f} GiB", False, False
-    if not trains:
+    if mode == "concatenation":
         return "backward: it divides the ReLU's output in place", False, True
     return "", True, True
 
 
-def build(name: str, case: Case, args: argparse.Namespace) -> torch.nn.Module:
+def build(name: str, mode: str, channels: int, sub_sample: bool) -> torch.nn.Module:
     torch.manual_seed(0)
-    block = BLOCKS[name](
-        case.channels, mode=case.mode, sub_sample=args.sub_sample, zeros_init=False
-    )
-    return block.to(args.device)
+    return BLOCKS[name](channels, mode=mode, sub_sample=sub_sample, zeros_init=False)
 
 
-def forward_step(block, x, args) -> Callable[[], None]:
-    def step() -> None:
-        with torch.no_grad(), autocast(x, args.amp):
-            block(x)
-
-    return step
-
-
-def training_step(block, x, args) -> Callable[[], None]:
-    def step() -> None:
-        x.grad = None
-        block.zero_grad()
-        with autocast(x, args.amp):
-            y = block(x)
-        y.backward(torch.ones_like(y))
-
-    return step
-
-
-def peak_bytes(name: str, case: Case, args: argparse.Namespace) -> float:
-    """Bytes of one training step above its input; runs in a process of its own."""
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    block = build(name, case, args)
-    small = torch.rand(1, case.channels, 8, 8, device=args.device, requires_grad=True)
-    training_step(block, small, args)()
-    shape = (1, case.channels, case.height, case.width)
-    x = torch.rand(shape, device=args.device, requires_grad=True)
-    step = training_step(block, x, args)
-    if args.device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # the mark falls to what is used now
-    before = high_water_bytes()
-    step()
-    return high_water_bytes() - before
-
-
-def high_water_bytes() -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
-
-
-def setting(args: argparse.Namespace) -> str:
-    dtype = "bfloat16 autocast" if args.amp else "float32"
-    return (
-        f"{machine(args.device)}, {dtype}, batch 1, reduction 2, "
-        f"torch {torch.__version__}, mmcv {mmcv.__version__}"
-    )
+def plot(curves: dict[tuple, list[tuple]]) -> Figure:
+    """Draw time and memory over positions, of the channels that most sizes have."""
+    counts = {}
+    for (channels, *_), curve in curves.items():
+        counts[channels] = counts.get(channels, 0) + len(curve)
+    most = max(counts, key=counts.get)
+    modes = list(dict.fromkeys(mode for _, mode, _ in curves))
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (channels, mode, name), curve in curves.items():
+        if channels == most:
+            positions, seconds, mebibytes = zip(*curve, strict=True)
+            style = dict(color=f"C{modes.index(mode)}", label=f"{mode}, {name}")
+            line = "-o" if name == "nlse_mm" else "--x"
+            left.loglog(positions, seconds, line, **style)
+            right.loglog(positions, mebibytes, line, **style)
+    left.set(title="training step", xlabel="positions", ylabel="seconds")
+    right.set(title="peak memory above the input", xlabel="positions", ylabel="MiB")
+    left.legend(fontsize=7)
+    figure.suptitle(f"Non-local blocks, {most} channels: nlse_mm and MMCV")
+    return figure
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What the non-local block adds to Mask R-CNN's inference, and what MMCV's adds.
+#!/usr/bin/env python
+"""Measure what the non-local block adds to Mask R-CNN's inference, and MMCV's.
 
-    python tools/analysis/benchmark_detector.py
-    python tools/analysis/benchmark_detector.py --size 480 640 --rounds 15
+    tools/analysis/benchmark_detector.py
+    tools/analysis/benchmark_detector.py --size 480 640 --rounds 15
 
 The model of configs/mask_rcnn_r50_nl.py with random weights finds objects in one random
 image: as it is, with a block that isn't sub-sampled, with MMCV's in its place (each
@@ -12,89 +13,64 @@ block's start and end divided by that of the rest of the same inference, which i
 doesn't.
 """
 
-import argparse
 import copy
+import math
 import statistics
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict
+from benchmark_report import Report
+from harness import Step, benchmark_parser, parse, ratio, times
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from rich.console import Console
-from rich.table import Table
-from timing import machine, rounds, synchronize
 from torch import nn
+from torch.utils.benchmark import timer
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_nl.py"
+COLUMNS = ("block in res4", "seconds", "ratio", "block, ms", "share")
+BLOCKS = {  # changes to the config's plugin
+    "none": None,
+    "ours, sub-sampled": dict(),
+    "ours": dict(sub_sample=False),
+    "MMCV's": dict(type="NonLocal2d", sub_sample=False),
+}
 
 
 def main() -> None:
-    args = parse_args()
+    parser = benchmark_parser(__doc__, rounds=11, size=(800, 1333))
+    parser.set_defaults(seconds=math.inf)
+    args = parse(parser)
     models = build(args.device)
-    height, width = args.size
-    data = dict(inputs=[torch.randint(0, 256, (3, height, width), dtype=torch.uint8)])
-    stopwatches = {name: Stopwatch(block) for name, block in blocks(models)}
-    steps = {name: inference(model, data) for name, model in models.items()}
-    seconds = rounds(steps, args.rounds)
-    title = (
-        f"Mask R-CNN R50, {height} x {width}, {machine(args.device)}, "
-        f"torch {torch.__version__}, {args.rounds} rounds"
-    )
-    table = Table(
-        "block in res4", "seconds", "ratio", "block, ms", "share", title=title
-    )
+    stopwatches = {name: Stopwatch(model) for name, model in models.items()}
+    image = torch.randint(0, 256, (3, *args.size), dtype=torch.uint8)
+    seconds = times({n: inference(m, image) for n, m in models.items()}, args)
+    setting = "{} x {}".format(*args.size)
+    report = Report("Mask R-CNN R50's inference", args, __doc__, COLUMNS, setting)
     for name, own in seconds.items():
-        ratio = statistics.median(
-            a / b for a, b in zip(own, seconds["none"], strict=True)
-        )
-        row = [name, f"{statistics.median(own):.3f}", f"{ratio:.3f}"]
-        if name in stopwatches:
-            block = stopwatches[name].seconds[-len(own) :]
-            share = statistics.median(
-                b / (all_ - b) for b, all_ in zip(block, own, strict=True)
-            )
-            row += [f"{1e3 * statistics.median(block):.0f}", f"{share:.3f}"]
-        table.add_row(*row)
-    Console(width=110).print(table)
+        cells = [f"{statistics.median(own):.3f}", f"{ratio(own, seconds['none']):.3f}"]
+        if block := stopwatches[name].seconds[-len(own) :]:
+            rest = [whole - part for whole, part in zip(own, block, strict=True)]
+            cells += [f"{1e3 * statistics.median(block):.0f}"]
+            cells += [f"{ratio(block, rest):.3f}"]
+        report.add(name, *cells)
+    report.finish()
 
 
 class Stopwatch:
-    """The seconds of each of a module's forward passes."""
+    """The seconds of each forward pass of a model's non-local block, if it has one."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, model: nn.Module):
         self.seconds = []
-        module.register_forward_pre_hook(self._start)
-        module.register_forward_hook(self._stop)
-
-    def _start(self, *_) -> None:
-        synchronize()
-        self._started = time.perf_counter()
-
-    def _stop(self, *_) -> None:
-        synchronize()
-        self.seconds.append(time.perf_counter() - self._started)
-
-
-def blocks(models: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    """The non-local block of each model that has one."""
-    for name, model in models.items():
         for path, module in model.named_modules():
             if path.endswith(".nonlocal_block"):
-                yield name, module
+                module.register_forward_pre_hook(self._start)
+                module.register_forward_hook(self._stop)
 
+    def _start(self, *_) -> None:
+        self._started = timer()
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(800, 1333), metavar=("H", "W")
-    )
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    return parser.parse_args()
+    def _stop(self, *_) -> None:
+        self.seconds.append(timer() - self._started)
 
 
 def build(device: str) -> dict[str, nn.Module]:
@@ -103,14 +79,12 @@ def build(device: str) -> dict[str, nn.Module]:
     init_default_scope(config.default_scope)
     config.model.backbone.init_cfg = None
     models = {}
-    for name, changes in {
-        "none": None,
-        "ours, sub-sampled": dict(),
-        "ours": dict(sub_sample=False),
-        "MMCV's": dict(type="NonLocal2d", sub_sample=False),
-    }.items():
+    for name, changes in BLOCKS.items():
         cfg = copy.deepcopy(config.model)
-        change(cfg.backbone, changes)
+        if changes is None:
+            del cfg.backbone["plugins"]
+        else:
+            cfg.backbone.plugins[0].cfg.update(changes)
         torch.manual_seed(0)
         models[name] = MODELS.build(cfg).eval().to(device)
     stock = models["none"].state_dict()
@@ -119,24 +93,15 @@ def build(device: str) -> dict[str, nn.Module]:
     return models
 
 
-def change(backbone: ConfigDict, changes: dict | None) -> None:
-    if changes is None:
-        del backbone["plugins"]
-    else:
-        backbone.plugins[0].cfg.update(changes)
-
-
-def inference(model: nn.Module, data: dict):
+def inference(model: nn.Module, image: torch.Tensor) -> Step:
     from mmdet.structures import DetDataSample
 
-    shape = data["inputs"][0].shape[1:]
-    sample = DetDataSample(
-        metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
-    )
+    shape = dict(img_shape=image.shape[1:], ori_shape=image.shape[1:])
+    sample = DetDataSample(metainfo=dict(shape, scale_factor=(1.0, 1.0)))
 
     def step() -> None:
         with torch.no_grad():
-            model.test_step(dict(data, data_samples=[sample.clone()]))
+            model.test_step(dict(inputs=[image], data_samples=[sample.clone()]))
 
     return step
 

@@ -1,22 +1,23 @@
 #!/usr/bin/env python
-"""Time the decoding of heatmaps against Detectron2's loop over regions.
+"""Compare the time of decoding heatmaps with Detectron2's loop over regions.
 
     tools/analysis/benchmark_keypoints.py
     tools/analysis/benchmark_keypoints.py --rois 300 --device cuda
 
 Regions are as COCO's people: 32 to 400 pixels wide and 1.2 to 2.8 times as high. Maps
-are a bump for each joint in noise, or noise alone.
+are a bump for each keypoint in noise, or noise alone. Times are medians over the
+rounds, and so is the ratio, of the loop's time to ours.
 """
 
-import argparse
-import time
-from collections.abc import Callable
-
 import torch
+from benchmark_report import Report
+from harness import benchmark_parser, beside, parse, times
 from torch import Tensor
 from torch.nn import functional as F
 
 from nlse_mm.keypoints import heatmaps_to_keypoints
+
+COLUMNS = ("maps", "loop, ms", "ours", "times as fast", "keypoints within 1 pixel")
 
 
 def decode_one_by_one(maps: Tensor, rois: Tensor) -> Tensor:
@@ -27,16 +28,15 @@ def decode_one_by_one(maps: Tensor, rois: Tensor) -> Tensor:
         height, width = size.ceil().int().tolist()
         surface = F.interpolate(maps[i][None], (height, width), mode="bicubic")[0]
         peak = surface.flatten(1).max(1).values[:, None, None]
-        scores = (surface - peak).exp() / (maps[i] - peak).exp().sum((1, 2))[
-            :, None, None
-        ]
+        total = (maps[i] - peak).exp().sum((1, 2))[:, None, None]
+        scores = (surface - peak).exp() / total
         place = surface.flatten(1).argmax(1)
         y, x = place // width, place % width
-        joints = torch.arange(maps.shape[1], device=maps.device)
+        keypoints = torch.arange(maps.shape[1], device=maps.device)
         out[i, :, 0] = x1 + (x + 0.5) * float(size[1]) / width
         out[i, :, 1] = y1 + (y + 0.5) * float(size[0]) / height
-        out[i, :, 2] = surface[joints, y, x]
-        out[i, :, 3] = scores[joints, y, x]
+        out[i, :, 2] = surface[keypoints, y, x]
+        out[i, :, 3] = scores[keypoints, y, x]
     return out
 
 
@@ -55,39 +55,22 @@ def random_regions(rois: int, noise_only: bool) -> tuple[Tensor, Tensor]:
     return maps, regions
 
 
-def milliseconds(decode: Callable, *args: Tensor, repeat: int) -> float:
-    """The median of ``repeat`` calls, after one."""
-    times = []
-    for _ in range(repeat + 1):
-        start = time.perf_counter()
-        decode(*args)
-        if args[0].is_cuda:
-            torch.cuda.synchronize()
-        times.append(1000 * (time.perf_counter() - start))
-    return sorted(times[1:])[repeat // 2]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--rois", type=int, default=100, help="regions (100)")
-    parser.add_argument("--repeat", type=int, default=5, help="timed calls (5)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    args = parser.parse_args()
-    torch.manual_seed(0)
-    print(f"{args.rois} regions, {args.device}, {torch.get_num_threads()} CPU threads")
+    args = parse(parser)
+    setting = f"{args.rois} regions"
+    report = Report("Decoding heatmaps", args, __doc__, COLUMNS, setting)
     for noise_only in (False, True):
-        maps, rois = (t.to(args.device) for t in random_regions(args.rois, noise_only))
-        loop = milliseconds(decode_one_by_one, maps, rois, repeat=args.repeat)
-        ours = milliseconds(heatmaps_to_keypoints, maps, rois, repeat=args.repeat)
-        a, b = decode_one_by_one(maps, rois), heatmaps_to_keypoints(maps, rois)
-        near = ((a - b)[..., :2].abs() <= 1).all(-1).float().mean()
-        print(
-            f"{'noise' if noise_only else 'bumps'}: loop {loop:.0f} ms, "
-            f"ours {ours:.0f} ms, {loop / ours:.0f} times as fast, "
-            f"{100 * near:.2f}% of joints within 1 pixel"
-        )
+        data = tuple(t.to(args.device) for t in random_regions(args.rois, noise_only))
+        ways = dict(loop=decode_one_by_one, ours=heatmaps_to_keypoints)
+        keypoints = {name: way(*data) for name, way in ways.items()}
+        steps = {n: lambda way=way, data=data: way(*data) for n, way in ways.items()}
+        difference = (keypoints["loop"] - keypoints["ours"])[..., :2].abs()
+        near = (difference <= 1).all(-1).float().mean()
+        cells = beside(*times(steps, args).values(), 1e3)
+        report.add("noise" if noise_only else "bumps", *cells, f"{near:.2%}")
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -1,83 +1,85 @@
-"""Time SE-ResNet-50 beside ResNet-50, and timm's pair beside each other.
+#!/usr/bin/env python
+"""Compare the time of SE-ResNet-50 with ResNet-50, and of timm's pair.
 
-    python tools/analysis/benchmark_se.py --batch 8 --size 224 224
-    python tools/analysis/benchmark_se.py --batch 1 --size 800 1333
-    python tools/analysis/benchmark_se.py --batch 64 --size 224 224 --device cuda
+    tools/analysis/benchmark_se.py --batch 8 --size 224 224
+    tools/analysis/benchmark_se.py --batch 1 --size 800 1333
+    tools/analysis/benchmark_se.py --batch 64 --size 224 224 --device cuda
 
 One round times a step of every network, one after the other, so that whatever slows the
 machine slows all; a row's ratio is the median over the rounds of its time divided by
 its baseline's in the same round. A training step is a forward pass in training mode and
-a backward pass from the means of the four outputs. On a GPU the networks run
-channels-last in bfloat16 autocast. ``plain`` is the same SE-ResNet without the fused
-end of its blocks; timm's networks take part where timm can be imported.
+a backward pass from the four outputs. On a GPU the networks run channels-last in
+bfloat16 autocast. `plain` is the same SE-ResNet without the fused end of its blocks;
+timm's networks take part where timm can be imported.
 """
 
 import argparse
+import math
 import statistics
-from collections.abc import Callable
 
 import torch
+from benchmark_report import Report
+from harness import (
+    benchmark_parser,
+    inference_step,
+    parse,
+    ratio,
+    times,
+    training_step,
+)
 from mmengine.registry import MODELS, DefaultScope
-from timing import autocast, machine, rounds
 from torch import nn
 
 from nlse_mm.plugins import SELayer
 
-Step = Callable[[], None]
+STEPS = {"training": training_step, "inference": inference_step}
 
 
 def main() -> None:
     args = parse_args()
     DefaultScope.get_instance("benchmark_se", scope_name=args.toolbox)
-    networks = build(args)
-    x = torch.rand(args.batch, 3, *args.size, device=args.device)
+    layout = torch.contiguous_format
     if args.device == "cuda":
-        x = x.to(memory_format=torch.channels_last)
-    print(f"{machine(args.device)}, torch {torch.__version__}")
-    print(f"batch {args.batch}, {args.size[0]} x {args.size[1]}, {args.rounds} rounds")
-    print(f"{'':8}{'':24}{'ms':>8}{'least':>8}{'ratio':>8}")
+        layout = torch.channels_last
+    networks = {}
+    for name, (network, baseline) in build(args.toolbox).items():
+        network = network.to(args.device, memory_format=layout)
+        networks[name] = torch.compile(network) if args.compile else network, baseline
+    x = torch.rand(args.batch, 3, *args.size, device=args.device)
+    x = x.to(memory_format=layout)
+    setting = "batch {}, {} x {}".format(args.batch, *args.size)
+    columns = ["step", "network", "ms", "least", "ratio"]
+    report = Report("What SE costs", args, __doc__, columns, setting)
     for mode in args.steps:
-        step = STEPS[mode]
-        steps = {name: step(net, x) for name, (net, _) in networks.items()}
-        seconds = rounds(steps, args.rounds)
+        steps = {n: STEPS[mode](net, x, x.is_cuda) for n, (net, _) in networks.items()}
+        seconds = times(steps, args)
         for name, (_, baseline) in networks.items():
             own = seconds[name]
-            ratios = [a / b for a, b in zip(own, seconds[baseline], strict=True)]
-            print(
-                f"{mode:10}{name:22}{1e3 * statistics.median(own):8.1f}"
-                f"{1e3 * min(own):8.1f}{statistics.median(ratios):8.3f}"
-            )
+            ms = [f"{1e3 * s:.1f}" for s in (statistics.median(own), min(own))]
+            report.add(mode, name, *ms, f"{ratio(own, seconds[baseline]):.3f}")
+    report.finish()
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--batch", type=int, default=8, help="images in a step")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W")
-    )
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
-    parser.add_argument("--threads", type=int, help="cores to use; all by default")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--toolbox", choices=("mmdet", "mmseg"), default="mmdet")
-    parser.add_argument("--compile", action="store_true", help="with torch.compile")
-    args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    return args
+    parser = benchmark_parser(__doc__, rounds=15, size=(224, 224))
+    add = parser.add_argument
+    add("--batch", type=int, default=8, help="images in a step (8)")
+    add("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    add("--toolbox", choices=("mmdet", "mmseg"), default="mmdet")
+    add("--compile", action="store_true", help="with torch.compile")
+    parser.set_defaults(seconds=math.inf)
+    return parse(parser)
 
 
-def build(args: argparse.Namespace) -> dict[str, tuple[nn.Module, str]]:
+def build(toolbox: str) -> dict[str, tuple[nn.Module, str]]:
     """Each network by name, and the name of what it is compared with."""
     cfg = dict(depth=50, norm_eval=False)
-    stock = MODELS.build(dict(type=f"{args.toolbox}.ResNet", **cfg))
+    stock = MODELS.build(dict(type=f"{toolbox}.ResNet", **cfg))
     fused, plain = (
         MODELS.build(dict(type="nlse_mm.SEResNet", **cfg)) for _ in range(2)
     )
     for module in plain.modules():
-        if isinstance(module, SELayer):  # one that is watched runs by itself
+        if isinstance(module, SELayer):  # one with a hook runs by itself
             module.register_forward_hook(lambda *_: None)
     networks = {
         "ResNet-50": (stock, "ResNet-50"),
@@ -92,37 +94,8 @@ def build(args: argparse.Namespace) -> dict[str, tuple[nn.Module, str]]:
         for name in ("resnet50", "seresnet50"):
             net = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
             networks[f"timm {name}"] = (net, "timm resnet50")
-    return {n: (prepare(net, args), base) for n, (net, base) in networks.items()}
+    return networks
 
-
-def prepare(net: nn.Module, args: argparse.Namespace) -> nn.Module:
-    net = net.to(args.device)
-    if args.device == "cuda":
-        net = net.to(memory_format=torch.channels_last)
-    return torch.compile(net) if args.compile else net
-
-
-def training_step(net: nn.Module, x: torch.Tensor) -> Step:
-    def step() -> None:
-        net.train()
-        net.zero_grad()
-        with autocast(x, x.is_cuda):
-            outputs = net(x)
-        sum(o.float().mean() for o in outputs).backward()
-
-    return step
-
-
-def inference_step(net: nn.Module, x: torch.Tensor) -> Step:
-    def step() -> None:
-        net.eval()
-        with torch.no_grad(), autocast(x, x.is_cuda):
-            net(x)
-
-    return step
-
-
-STEPS = {"training": training_step, "inference": inference_step}
 
 if __name__ == "__main__":
     main()

@@ -1,26 +1,28 @@
-"""Time and peak memory of SelfAttention2d beside the straightforward formula.
+#!/usr/bin/env python
+"""Compare time and peak memory of SelfAttention2d with the straightforward formula.
 
-    python tools/analysis/benchmark_self_attention.py
-    python tools/analysis/benchmark_self_attention.py --forms quadratic --sizes 50x84
+    tools/analysis/benchmark_self_attention.py
+    tools/analysis/benchmark_self_attention.py --forms quadratic --sizes 50x84
 
 The straightforward one computes the weights of every head for every pair of positions
 with PyTorch's own operations and keeps them for the gradients, as the public code of
 arXiv 1911.03584 does. Time is that of a forward and backward pass, each round one after
-the other; peak memory that of one pass above its input. Each is taken in a process of
-its own.
+the other; a ratio is the median over the rounds. Peak memory is that of one pass above
+its input, in a process of its own.
 """
 
 import argparse
-import statistics
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import torch
-from benchmark_blocks import high_water_bytes, size
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from timing import machine, rounds
+from benchmark_report import Report
+from harness import (
+    benchmark_parser,
+    beside,
+    parse,
+    times,
+    training_peak_mib,
+    training_step,
+)
 from torch import nn
 
 from nlse_mm.plugins import SelfAttention2d
@@ -31,6 +33,9 @@ FORMS = {
     "learned": dict(encoding="learned"),
     "quadratic, content": dict(encoding="quadratic", content=True),
 }
+COLUMNS = ["form", "positions", "ms", "straightforward's", "ratio", "peak MiB"]
+COLUMNS += COLUMNS[3:5]
+OURS, PEER = "SelfAttention2d", "straightforward"
 
 
 class Straightforward(nn.Module):
@@ -47,93 +52,57 @@ class Straightforward(nn.Module):
 
 
 def main() -> None:
-    args = parse_args()
-    title = (
-        f"{machine('cpu')}, {args.channels} channels, {args.heads} heads, batch 1, "
-        f"torch {torch.__version__}"
-    )
-    names = ("form", "positions", "ms", "straightforward's", "ratio")
-    table = Table(*names, "peak MiB", "straightforward's", "ratio", title=title)
-    runs = [(form, (h, w)) for form in args.forms for h, w, _ in args.sizes]
-    for form, extent in track(runs, console=Console(stderr=True)):
-        table.add_row(*measure(form, extent, args))
-    Console(width=120).print(table)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    sizes = [size(s) for s in ("14x14", "32x32", "50x84", "100x168")]
-    parser.add_argument("--sizes", nargs="+", type=size, default=sizes, metavar="HxW")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--channels", type=int, default=252)
-    parser.add_argument("--heads", type=int, default=9)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
+    sizes = ("14x14", "32x32", "50x84", "100x168")
+    parser = benchmark_parser(__doc__, rounds=5, sizes=sizes)
+    add = parser.add_argument
+    add("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    add("--channels", type=int, default=252)
+    add("--heads", type=int, default=9)
+    add(
         "--room",
         type=float,
         default=10.0,
         help="GiB that the straightforward one may take; it isn't run above (10)",
     )
-    return parser.parse_args()
+    args = parse(parser)
+    setting = f"{args.channels} channels, {args.heads} heads, batch 1"
+    report = Report(
+        "SelfAttention2d beside the formula", args, __doc__, COLUMNS, setting
+    )
+    for form in args.forms:
+        for size in args.sizes:
+            measure(report, form, size, args)
+    report.finish()
 
 
-def measure(form: str, extent: tuple[int, int], args: argparse.Namespace) -> list[str]:
-    positions = extent[0] * extent[1]
-    maps = 16 * 4 * args.heads * positions**2 / 2**30  # scores, their terms, weights
-    kinds = [False, True] if maps < args.room else [False]
-    seconds = apart(times, form, kinds, extent, args)
-    peaks = {kind: apart(peak_bytes, form, kind, extent, args) for kind in kinds}
-    row = [form, f"{positions:,}"]
-    own = statistics.median(seconds[False])
-    if len(kinds) == 1:
-        row += [f"{1e3 * own:.0f}", f"needs about {maps:.0f} GiB", "-"]
-        return [*row, f"{peaks[False] / 2**20:.0f}", "-", "-"]
-    pairs = zip(seconds[False], seconds[True], strict=True)
-    ratio = statistics.median(a / b for a, b in pairs)
-    row += [f"{1e3 * s:.0f}" for s in (own, statistics.median(seconds[True]))]
-    row += [f"{ratio:.2f}", *(f"{peaks[kind] / 2**20:.0f}" for kind in kinds)]
-    return [*row, f"{peaks[False] / peaks[True]:.2f}"]
+def measure(
+    report: Report, form: str, size: tuple[int, int], args: argparse.Namespace
+) -> None:
+    positions = size[0] * size[1]
+    gib = 16 * 4 * args.heads * positions**2 / 2**30  # scores, their terms, weights
+    names = [OURS, PEER] if gib < args.room else [OURS]
+    shape = (1, args.channels, *size)
+    layers = {name: (name, form, args.channels, args.heads) for name in names}
+    x = torch.rand(shape, device=args.device, requires_grad=True)
+    built = {name: build(*layer).to(args.device) for name, layer in layers.items()}
+    seconds = times({name: training_step(b, x) for name, b in built.items()}, args)
+    del built, x
+    peak = {
+        name: [training_peak_mib(build, shape, *layer, device=args.device)]
+        for name, layer in layers.items()
+    }
+    cells = [form, f"{positions:,}"]
+    cells += beside(seconds[OURS], seconds.get(PEER, []), 1e3)
+    cells += beside(peak[OURS], peak.get(PEER, []))
+    if PEER not in layers:
+        cells[3] = f"needs about {gib:.0f} GiB"
+    report.add(*cells)
 
 
-def apart(function, *args):
-    """What ``function`` returns in a process of its own, whose memory is then free."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *args).result()
-
-
-def times(form: str, kinds: list[bool], extent, args) -> dict[bool, list[float]]:
-    x = torch.rand(1, args.channels, *extent, requires_grad=True)
-    steps = {kind: step(build(form, kind, args), x) for kind in kinds}
-    return rounds(steps, args.rounds, 60)
-
-
-def build(form: str, straightforward: bool, args: argparse.Namespace) -> nn.Module:
+def build(name: str, form: str, channels: int, heads: int) -> nn.Module:
     torch.manual_seed(0)
-    channels = args.channels
-    layer = SelfAttention2d(channels, channels, num_heads=args.heads, **FORMS[form])
-    return Straightforward(layer) if straightforward else layer
-
-
-def step(layer: nn.Module, x: torch.Tensor):
-    def run() -> None:
-        x.grad = None
-        layer.zero_grad()
-        layer(x).sum().backward()
-
-    return run
-
-
-def peak_bytes(form: str, straightforward: bool, extent, args) -> float:
-    layer = build(form, straightforward, args)
-    step(layer, torch.rand(1, args.channels, 8, 8, requires_grad=True))()
-    run = step(layer, torch.rand(1, args.channels, *extent, requires_grad=True))
-    with open("/proc/self/clear_refs", "w") as marks:
-        marks.write("5")  # the high-water mark falls to what is used now
-    before = high_water_bytes()
-    run()
-    return high_water_bytes() - before
+    layer = SelfAttention2d(channels, channels, num_heads=heads, **FORMS[form])
+    return layer if name == OURS else Straightforward(layer)
 
 
 if __name__ == "__main__":
