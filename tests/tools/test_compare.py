@@ -11,18 +11,23 @@ import sys
 import time
 from pathlib import Path
 
+import compare
 import numpy as np
 import pytest
+from comparison import run as run_module
+from comparison.report import (
+    as_csv,
+    common_metrics,
+    figure,
+    markdown,
+    summarise,
+    tabulate,
+)
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 TOOL = ROOT / "tools" / "analysis"
 TOY = HERE / "compare_toy"
-sys.path.insert(0, str(TOOL))
-import compare  # noqa: E402
-from comparison import run as run_module  # noqa: E402
-from comparison.report import as_csv, markdown, picture  # noqa: E402
-from comparison.statistics import common_metrics, summarise, tabulate  # noqa: E402
 
 
 @pytest.fixture
@@ -94,14 +99,13 @@ def test_killed_and_started_again_it_repeats_nothing_that_was_finished(toy):
     code = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(TOOL)!r})
 from comparison import run
 run.TOOLS = Path({str(TOY)!r})
 import compare
 sys.argv = ['compare.py', *{words!r}]
 compare.main()
 """
-    env = os.environ | dict(TOY_SECONDS="1", OMP_NUM_THREADS="1")
+    env = os.environ | dict(TOY_SECONDS="1", OMP_NUM_THREADS="1", PYTHONPATH=str(TOOL))
     process = subprocess.Popen([sys.executable, "-c", code], env=env)
     deadline = time.monotonic() + 200
     while not Path("log").exists() or sum(w[0] == "start" for w in log()) < 3:
@@ -303,5 +307,5 @@ def test_the_reports_hold_every_number(tmp_path):
     ]
     assert rows[1][5] == ""  # the first has no p
     assert float(rows[3][5]) == pytest.approx(welch([0.9, 0.7], [0.1, 0.2]))
-    picture(table, tmp_path / "a.png")
+    figure(table, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"

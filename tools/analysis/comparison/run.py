@@ -34,6 +34,7 @@ class Run:
         settings: All that its result depends on, as text.
         options: ``KEY=VALUE`` for ``--cfg-options``.
         processes: How many; 1 is ``tools/train.py``, more ``tools/dist_train.sh``.
+        environment: Variables that its processes get beside this process's.
     """
 
     config: Path
@@ -42,6 +43,7 @@ class Run:
     settings: str
     options: list[str] = field(default_factory=list)
     processes: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
     started: float = 0.0
 
@@ -72,25 +74,17 @@ class Run:
         """The result, or None if the run isn't finished."""
         return self.state["metrics"]
 
-    def start(self, threads: int | None) -> None:
-        """Start or go on with the training, or with the evaluation when it is done.
-
-        Args:
-            threads: For each process; None leaves it to the launcher.
-        """
+    def start(self) -> None:
+        """Start or resume the training, or the evaluation when that is done."""
         state = self.state
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(state)
-        command = self._test() if state["trained"] else self._train()
-        env = dict(os.environ)
-        if threads:
-            env.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
         parent = os.getpid()
         self.started = time.monotonic()
         with (self.folder / "output.log").open("ab") as output:
             self.process = subprocess.Popen(
-                command,
-                env=env,
+                self._test() if state["trained"] else self._train(),
+                env=os.environ | self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # A training that nobody waits for would be resumed by a second one.
@@ -98,7 +92,7 @@ class Run:
             )
 
     def is_over(self) -> bool:
-        """Whether the process has ended; if so, its outcome is noted.
+        """Tell whether the run has its metrics; after the training, start evaluating.
 
         Raises:
             UserError: If it failed.
@@ -113,20 +107,19 @@ class Run:
         state["seconds"] += time.monotonic() - self.started
         if state["trained"]:
             state["metrics"] = self._read_metrics()
-        else:
-            state["trained"] = True
-        self._write(state)
-        return True
+        self._write(state | dict(trained=True))
+        if state["metrics"] is None:
+            self.start()
+        return state["metrics"] is not None
 
     def stop(self) -> None:
         """End the process; a later run goes on from the last checkpoint."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
-            self.process = None
 
     def seconds_left(self) -> float | None:
-        """What the training that runs says it still needs; None before it does."""
+        """Read what the training says it still needs; None before it does."""
         with (self.folder / "output.log").open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
             found = _ETA.findall(log.read().decode(errors="replace"))
@@ -136,12 +129,10 @@ class Run:
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
     def _train(self) -> list[str]:
+        launcher = [sys.executable, TOOLS / "train.py", self.config]
         if self.processes > 1:
-            launcher = [str(TOOLS / "dist_train.sh"), str(self.config)]
-            launcher.append(str(self.processes))
-        else:
-            launcher = [sys.executable, str(TOOLS / "train.py"), str(self.config)]
-        return [*launcher, "--resume", *self._common("train")]
+            launcher = [TOOLS / "dist_train.sh", self.config, self.processes]
+        return self._command(launcher, "train", "--resume")
 
     def _test(self) -> list[str]:
         note = self.folder / "train" / "last_checkpoint"
@@ -149,14 +140,15 @@ class Run:
             raise UserError(
                 f"the training of {self} wrote no checkpoint: {note} is not there"
             )
-        test = [str(TOOLS / "test.py"), str(self.config), note.read_text().strip()]
         shutil.rmtree(self.folder / "test", ignore_errors=True)
-        return [sys.executable, *test, *self._common("test")]
+        checkpoint = note.read_text().strip()
+        launcher = [sys.executable, TOOLS / "test.py", self.config, checkpoint]
+        return self._command(launcher, "test")
 
-    def _common(self, what: str) -> list[str]:
-        work_dir = str(self.folder / what)
+    def _command(self, launcher: list, what: str, *flags: str) -> list[str]:
         options = [*self.options, f"randomness.seed={self.seed}"]
-        return ["--work-dir", work_dir, "--cfg-options", *options]
+        own = [*flags, "--work-dir", self.folder / what, "--cfg-options", *options]
+        return [str(word) for word in (*launcher, *own)]
 
     def _read_metrics(self) -> dict[str, float]:
         # LoggerHook's {time}/{time}.json holds the metrics and two durations.
