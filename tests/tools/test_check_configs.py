@@ -1,24 +1,19 @@
 """The tool that adds plugins to every shipped config, on a handful of them."""
 
-import sys
 from argparse import Namespace
-from pathlib import Path
 
+import check_configs
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "tools" / "analysis"
-sys.path.insert(0, str(FOLDER))
-import check_configs  # noqa: E402
-from shipped import check as checks  # noqa: E402
-from shipped.definitions import Definition, Neck, collect, leaves  # noqa: E402
+from shipped import check as checks
+from shipped.definitions import Definition, collect, leaves
 
 HANDFUL = (
-    "mmdet/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",  # plugin lines of nlse_mm.ResNet
+    "mmdet/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",  # plugin entries of nlse_mm.ResNet
     "mmdet/yolox/yolox_nano",
     "mmseg/hrnet/fcn_hr18s_4xb4-20k_voc",
     "mmseg/pidnet/pidnet-s",  # other maps in training than in inference
 )
-TRUNK = dict(
+BACKBONE = dict(
     type="SwinTransformer", embed_dims=24, depths=(2, 1, 1, 1), num_heads=(1, 2, 3, 4)
 )
 
@@ -37,7 +32,7 @@ def run(capsys, *words):
 
 
 def check(**kwargs):
-    return checks.check(Definition("mmdet", {**TRUNK, **kwargs}))[0]
+    return checks.check(Definition("mmdet", {**BACKBONE, **kwargs}))[0]
 
 
 def test_a_handful_of_shipped_configs_pass(in_both, capsys):
@@ -84,11 +79,11 @@ def test_what_differs_only_in_its_weights_is_checked_once(tmp_path):
     assert "division" in left_out["mmdet/4"]
 
 
-def test_a_plain_trunk_passes(in_mmdet):
+def test_a_plain_backbone_passes(in_mmdet):
     assert check() is None
 
 
-def test_a_trunk_that_does_not_build_is_told_apart(in_mmdet):
+def test_a_backbone_that_does_not_build_is_told_apart(in_mmdet):
     with pytest.raises(checks.NotHereError, match="depth"):
         check(depth=50)
 
@@ -114,7 +109,9 @@ def test_a_model_that_is_not_what_it_has_to_be_is_told(
 
 def test_a_neck_is_checked_on_a_size_that_suits_it(in_mmdet, monkeypatch):
     neck = dict(type="FPN", in_channels=[24, 48, 96, 192], out_channels=8, num_outs=6)
-    definition = Definition("mmdet", TRUNK, necks=dict(fpn=Neck(neck)))
+    definition = Definition(
+        "mmdet", BACKBONE, necks=dict(fpn=Definition("mmdet", neck))
+    )
     sizes = []
 
     def seen(plain, config, maps):
@@ -146,10 +143,10 @@ def test_a_plugin_that_changes_the_outputs_ends_in_exit_code_1(
 def test_a_gate_that_is_not_1_is_seen_in_a_branch_that_starts_at_zero(
     in_mmdet, monkeypatch
 ):
-    trunk = Definition("mmdet", dict(type="ResNet", depth=18, base_channels=16))
-    assert checks.check(trunk)[0] is None
+    backbone = Definition("mmdet", dict(type="ResNet", depth=18, base_channels=16))
+    assert checks.check(backbone)[0] is None
     monkeypatch.setitem(checks.SE, "zero_init", False)
-    assert checks.check(trunk)[0] == "its outputs differ at the start"
+    assert checks.check(backbone)[0] == "its outputs differ at the start"
 
 
 def test_what_overflows_has_to_do_so_in_the_same_places():

@@ -1,11 +1,13 @@
-"""Add a non-local line and an SE line to a backbone or neck, and see what changes."""
+"""Add a non-local and an SE plugin to a backbone or neck, and see what changes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from nlse_mm.backbones.dry_run import DryRun
 from nlse_mm.plugins import NonLocal2d, SELayer
@@ -18,7 +20,7 @@ BLOCK_BY_BLOCK = ("ResNet", "ResNeXt", "ResNetV1c", "ResNetV1d")
 # (H, W) in pixels, for necks that halve further than the backbone's trial size allows:
 # SSD's convolutions want 300, deep pyramids multiples of 128.
 LARGER = ((256, 256), (512, 512))
-# They return other maps in training than in inference, so a line says after= what.
+# They return other maps in training than in inference, so an entry says after= what.
 AFTER = {"DDRNet": "spatial_branch_layers.2", "PIDNet": "dfm"}
 
 
@@ -31,7 +33,7 @@ class DifferentError(Exception):
 
 
 def check(definition: Definition) -> tuple[str | None, dict[str, str | None]]:
-    """Why plugins don't go into a backbone, and into each neck behind it.
+    """Say why plugins don't go into a backbone, and into each neck behind it.
 
     Returns:
         None or the reason for the backbone, and likewise for each key of ``necks``.
@@ -42,7 +44,8 @@ def check(definition: Definition) -> tuple[str | None, dict[str, str | None]]:
     with DefaultScope.overwrite_default_scope(definition.toolbox):
         try:
             stock = MODELS.build(definition.config)
-            size = DryRun(stock, img_size=_pair(definition.config.get("img_size"))).size
+            size = definition.config.get("img_size")
+            size = DryRun(stock, img_size=size and to_2tuple(size)[:2]).size
             image = torch.rand(2, 3, *size)
             maps = _outputs(stock, image)
         except Exception as error:  # whatever a foreign model raises
@@ -75,45 +78,37 @@ def _neck_reason(
             first = first or f"untouched, it does not run here: {one_line(error)}"
             continue
         if min(outs[_third(len(outs))].shape[2:]) > 1:  # or sub_sample=True refuses
-            return _reason(plain, neck_with_plugins(config, len(outs)), maps)
+            # Of several necks in a row, the last one gets the plugins.
+            *before, last = config if isinstance(config, list) else [config]
+            last = with_plugins(last, len(outs))
+            return _reason(plain, [*before, last] if before else last, maps)
     return first or f"its maps have a single row or column at each of {sizes}"
 
 
 def with_plugins(config: dict[str, Any], number_of_maps: int) -> dict[str, Any]:
-    """A backbone's or neck's config with both lines, as the README writes them."""
+    """Add both entries to a backbone's or neck's config, as the README writes them."""
     kind = config["type"]
     if kind in BLOCK_BY_BLOCK:
         stages = config.get("num_stages", 4)
         last_norm = 2 if config["depth"] in (18, 34) else 3
-        lines = [
-            dict(
-                cfg=NON_LOCAL,
-                stages=tuple(i == min(2, stages - 1) for i in range(stages)),
-                blocks=(-2,),
-                position="after_block",
-            ),
-            dict(cfg=SE, position=f"after_conv{last_norm}"),
-        ]
-        own = config.get("plugins") or []
-        return {**config, "type": f"nlse_mm.{kind}", "plugins": [*own, *lines]}
-    places = [dict(output=_third(number_of_maps)), dict(output=-1)]
-    if kind in AFTER:
-        places = [dict(after=AFTER[kind])] * 2
-    lines = [
-        dict(cfg=c, **place) for c, place in zip((NON_LOCAL, SE), places, strict=True)
-    ]
-    return {**config, "type": "nlse_mm.WithPlugins", "base": kind, "plugins": lines}
+        in_res4 = tuple(i == min(2, stages - 1) for i in range(stages))
+        places = (
+            dict(stages=in_res4, blocks=(-2,), position="after_block"),
+            dict(position=f"after_conv{last_norm}"),
+        )
+        base, own = dict(type=f"nlse_mm.{kind}"), config.get("plugins") or []
+    else:
+        places = (dict(output=_third(number_of_maps)), dict(output=-1))
+        if kind in AFTER:
+            places = (dict(after=AFTER[kind]),) * 2
+        base, own = dict(type="nlse_mm.WithPlugins", base=kind), []
+    pairs = zip((NON_LOCAL, SE), places, strict=True)
+    entries = [dict(cfg=plugin, **place) for plugin, place in pairs]
+    return {**config, **base, "plugins": [*own, *entries]}
 
 
 def _third(number_of_maps: int) -> int:
     return min(2, number_of_maps - 1)
-
-
-def neck_with_plugins(config: Any, number_of_maps: int) -> Any:
-    """Likewise; of several necks in a row, the last one gets the lines."""
-    if isinstance(config, list):
-        return [*config[:-1], with_plugins(config[-1], number_of_maps)]
-    return with_plugins(config, number_of_maps)
 
 
 def _reason(stock: nn.Module, config: Any, inputs: Any) -> str | None:
@@ -129,24 +124,25 @@ def _reason(stock: nn.Module, config: Any, inputs: Any) -> str | None:
 
 
 def _compare(stock: nn.Module, model: nn.Module, inputs: Any) -> None:
-    plugins = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, NonLocal2d | SELayer)
-    }
+    modules = dict(model.named_modules())
+    plugins = {n: m for n, m in modules.items() if isinstance(m, NonLocal2d | SELayer)}
     for kind in (NonLocal2d, SELayer):
         if not any(isinstance(plugin, kind) for plugin in plugins.values()):
             raise DifferentError(f"no {kind.__name__} in it")
-    state = model.state_dict()
-    renamed = stock.state_dict().keys() - state.keys()
-    if renamed:
+    state, names = model.state_dict(), stock.state_dict().keys()
+    if renamed := names - state.keys():
         raise DifferentError(f"renamed: {', '.join(sorted(renamed)[:4])}")
     starts = tuple(f"{name}." for name in plugins)
-    extra = [k for k in state.keys() - stock.state_dict() if not k.startswith(starts)]
-    if extra:
+    if extra := [key for key in state.keys() - names if not key.startswith(starts)]:
         raise DifferentError(f"not a plugin's: {', '.join(sorted(extra)[:4])}")
-    _open_branches(model, plugins)
-    stock.load_state_dict({k: v for k, v in state.items() if k in stock.state_dict()})
+    own = {id(p) for plugin in plugins.values() for p in plugin.parameters()}
+    others = [p for p in model.parameters() if id(p) not in own]
+    # A residual branch that starts at zero, as a ResNet's own initialisation has it,
+    # would hide what a plugin in it does, and give it no gradient in the first step.
+    for parameter in others:
+        if not parameter.any():
+            parameter.data.fill_(0.01)  # small: it is to overflow nowhere
+    stock.load_state_dict({key: state[key] for key in names})
     outputs = _outputs(stock, inputs)
     pairs = zip(outputs, _outputs(model, inputs), strict=True)
     # Where random weights overflow (DetectoRS), it has to be in the same places.
@@ -154,61 +150,31 @@ def _compare(stock: nn.Module, model: nn.Module, inputs: Any) -> None:
         raise DifferentError("its outputs differ at the start")
     if not any(out.isfinite().any() for out in outputs):
         raise DifferentError("all that random weights give overflows")
-    _train(model, plugins, inputs)
-
-
-def _open_branches(model: nn.Module, plugins: dict[str, nn.Module]) -> None:
-    """Fill what is zero outside of the plugins.
-
-    A residual branch that starts at zero, as a ResNet's own initialisation has it,
-    would hide what a plugin in it does, and give it no gradient in the first step.
-    """
-    ours = {id(p) for plugin in plugins.values() for p in plugin.parameters()}
-    for parameter in model.parameters():
-        if id(parameter) not in ours and not parameter.any():
-            parameter.data.fill_(0.01)  # small: it is to overflow nowhere
-
-
-def _identical(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
-
-
-def _train(model: nn.Module, plugins: dict[str, nn.Module], inputs: Any) -> None:
-    """DifferentError unless a step of training would move each of the plugins."""
     model.train()
     for name, plugin in plugins.items():
         if not all(p.requires_grad for p in plugin.parameters()):
             raise DifferentError(f"{name} is frozen")
-    ours = {id(p) for plugin in plugins.values() for p in plugin.parameters()}
-    for parameter in model.parameters():
-        if id(parameter) not in ours:
-            parameter.requires_grad = False  # no memory for gradients nobody reads
-    loss = sum((out * torch.rand_like(out)).sum() for out in tensors(model(inputs)))
-    loss.backward()
+    for parameter in others:
+        parameter.requires_grad = False  # no memory for gradients nobody reads
+    sum(
+        (out * torch.rand_like(out)).sum() for out in _tensors(model(inputs))
+    ).backward()
     for name, plugin in plugins.items():
         gradients = [p.grad for p in plugin.parameters()]
         if any(g is None for g in gradients) or not any(g.any() for g in gradients):
             raise DifferentError(f"no gradient reaches {name}")
 
 
-def _outputs(model: nn.Module, inputs: Any) -> tuple[Tensor, ...]:
+def _identical(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def _outputs(model: nn.Module, inputs: Any) -> list[Tensor]:
     model.eval()
     with torch.no_grad():
-        return tuple(tensors(model(inputs)))
+        return _tensors(model(inputs))
 
 
-def tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in what a model returns, at any depth."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from tensors(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tensors(item)
-
-
-def _pair(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    return (size, size) if isinstance(size, int) else tuple(size)[:2]
+def _tensors(value: Any) -> list[Tensor]:
+    """List the tensors in what a model returns, at any depth."""
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]

@@ -1,7 +1,7 @@
 """Every shipped config's backbones and necks, each different one once."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,47 +17,41 @@ WEIGHTS = ("init_cfg", "pretrained", "checkpoint")
 
 
 @dataclass
-class Neck:
-    """A neck behind a backbone, and the configs (TOOLBOX/PATH) that have it there."""
+class Definition:
+    """A backbone or a neck without the names of weights.
 
+    Args:
+        toolbox: Whose it is.
+        config: Of one module, or of several in a row.
+        users: The configs (TOOLBOX/PATH) that have it.
+        necks: Of a backbone, the necks behind it.
+    """
+
+    toolbox: str
     config: dict[str, Any] | list[dict[str, Any]]
     users: list[str] = field(default_factory=list)
+    necks: dict[str, "Definition"] = field(default_factory=dict)
 
     @property
-    def kind(self) -> str:
+    def type(self) -> str:
         """The name of its class, or of several in a row."""
         parts = self.config if isinstance(self.config, list) else [self.config]
         return " + ".join(part["type"] for part in parts)
 
 
-@dataclass
-class Definition:
-    """A backbone without the name of its weights, its users and the necks behind it."""
-
-    toolbox: str
-    config: dict[str, Any]
-    users: list[str] = field(default_factory=list)
-    necks: dict[str, Neck] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        """The name of its class."""
-        return self.config["type"]
-
-
 def leaves(toolbox: str) -> list[tuple[str, Path]]:
-    """The configs of an installed toolbox that no other is made from: name and path."""
+    """List name and path of an installed toolbox's configs that others don't extend."""
     root = Path(find_spec(toolbox).origin).parent / ".mim" / "configs"
-    paths = [(p.relative_to(root), p) for p in sorted(root.rglob("*.py"))]
     return [
-        (f"{toolbox}/{name}", path)
-        for name, path in paths
-        if "_base_" not in name.parts and not name.name.startswith("_base_")
+        (f"{toolbox}/{path.relative_to(root)}", path)
+        for path in sorted(root.rglob("*.py"))
+        if "_base_" not in path.relative_to(root).parts
+        and not path.name.startswith("_base_")
     ]
 
 
 def collect(
-    configs: Sequence[tuple[str, Path]],
+    configs: Iterable[tuple[str, Path]],
 ) -> tuple[list[Definition], dict[str, str]]:
     """Group the backbones of ``configs`` by what they are.
 
@@ -75,40 +69,39 @@ def collect(
         if model is None:
             left_out[name] = "it defines no model: a part of other configs"
             continue
-        pairs = list(_backbones(model))
-        if not pairs:
-            left_out[name] = "no image backbone of this toolbox"
         toolbox = name.split("/")[0]
-        for backbone, neck in pairs:
-            definition = found.setdefault(
-                f"{toolbox} {_text(backbone)}", Definition(toolbox, backbone)
-            )
+        left_out[name] = "no image backbone of this toolbox"
+        for backbone, neck in _backbones(model):
+            left_out.pop(name, None)
+            definition = _note(found, f"{toolbox} {_text(backbone)}", toolbox, backbone)
             definition.users.append(name)
             if neck is not None:
-                behind = definition.necks.setdefault(_text(neck), Neck(neck))
+                behind = _note(definition.necks, _text(neck), toolbox, neck)
                 behind.users.append(name)
     return list(found.values()), left_out
 
 
 def one_line(error: Exception) -> str:
-    """The type and the first line of what went wrong, without this machine's paths."""
-    lines = str(error).strip().splitlines() or [""]
-    text = " ".join(w for w in lines[0].split() if "site-packages" not in w)
+    """Write the type and the first line of an error, without this machine's paths."""
+    first = str(error).strip().partition("\n")[0]
+    text = " ".join(w for w in first.split() if "site-packages" not in w)
     return f"{type(error).__name__}: {text.removesuffix('the current sys.path is:')}"
+
+
+def _note(found: dict, key: str, toolbox: str, config: Any) -> Definition:
+    return found.setdefault(key, Definition(toolbox, config))
 
 
 def _backbones(model: dict[str, Any]) -> Iterator[tuple[dict, Any]]:
     for holder in [model, *(model.get(name) for name in HOLDERS)]:
-        if not isinstance(holder, dict):
-            continue
-        for key in KEYS:
+        for key in KEYS if isinstance(holder, dict) else ():
             backbone = holder.get(key)
             if isinstance(backbone, dict) and "type" in backbone:
                 yield _without_weights(backbone), _without_weights(holder.get("neck"))
 
 
 def _without_weights(value: Any) -> Any:
-    """A copy without the names of weights, which would be downloaded, at any depth."""
+    """Copy without the names of weights, which would be downloaded, at any depth."""
     if isinstance(value, dict):
         return {k: _without_weights(v) for k, v in value.items() if k not in WEIGHTS}
     if isinstance(value, list | tuple):
