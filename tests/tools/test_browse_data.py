@@ -13,10 +13,10 @@ from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
 pytest.importorskip("mmdet")
+import make_tiny_coco
+import make_tiny_people
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "data"))
-import make_tiny_coco  # noqa: E402
-import make_tiny_people  # noqa: E402
 
 FEW = ["--train", "6", "--val", "1", "--size", "96", "130"]
 

@@ -1,23 +1,23 @@
 """The tools that look into a model, on tiny models with random weights."""
 
 import argparse
-import importlib
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
+import make_tiny_coco
 import matplotlib.image
 import numpy as np
 import pytest
+import show_attention
 import torch
+from images import Image, by_frequency
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from model_on_images import load_model
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny"
-sys.path.insert(0, str(ROOT / "tools" / "data"))
-import make_tiny_coco  # noqa: E402
 
 BLOCK = "backbone.layer3.0.nonlocal_block"
 ONE_IN_RES4 = "stages=(False, False, True, False), blocks=(-2,), position='after_block'"
@@ -60,11 +60,6 @@ def weights(tmp_path):
     return write
 
 
-@pytest.fixture(autouse=True)
-def _beside_the_tools(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools" / "analysis"))
-
-
 def of(config, checkpoint=None):
     """The command line that ``load_model`` reads."""
     return argparse.Namespace(
@@ -79,15 +74,13 @@ def of(config, checkpoint=None):
 
 @BOTH
 def test_what_is_drawn_are_the_blocks_rows(config, picture, weights, launch):
-    load_model = importlib.import_module("model_on_pictures").load_model
-    tool = importlib.import_module("show_attention")
     model = load_model(of(config, weights(config)))
     block = model.get_submodule(BLOCK)
     inputs = []
     block.register_forward_hook(lambda m, x, y: inputs.append(x[0].clone()))
     points = [(3, 2), (100, 40)]
-    looks = tool.look_from(model, {BLOCK: block}, picture, points)
-    figure = tool.draw(cv2.imread(str(picture)), looks, points)
+    looks = show_attention.look_from(model, {BLOCK: block}, picture, points)
+    figure = show_attention.draw(cv2.imread(str(picture)), looks, points)
     (x,) = inputs
     height, width = x.shape[2:]
     # Mask R-CNN: 100 x 130 pixels become 123 x 160, on an input of 128 x 160, stride
@@ -223,7 +216,7 @@ def test_statistics_are_printed_by_block(config, data, weights, launch, capsys):
     arguments = [config, weights(config), data / "val2017", "--queries", "9"]
     launch("analysis/attention_statistics.py", *arguments)
     first, head, _, row = capsys.readouterr().out.splitlines()[-4:]
-    assert first == "3 pictures, 9 queries in each"
+    assert first == "3 images, 9 queries in each"
     head, row = ([cell.strip() for cell in line.split("|")] for line in (head, row))
     values = dict(zip(head, row, strict=True))
     assert values["block"] == BLOCK
@@ -237,7 +230,7 @@ def test_fewer_pictures_and_too_few_queries(number, data, weights, launch, capsy
     path = weights(SEGMENTATION)
     arguments = ["analysis/attention_statistics.py", SEGMENTATION, path]
     launch(*arguments, data / "val2017", "--number", number)
-    assert f"{number} pictures, 64 queries" in capsys.readouterr().out
+    assert f"{number} images, 64 queries" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         launch(*arguments, data / "val2017", "--queries", 1)
     assert "queries=1 is not an integer of at least 2" in capsys.readouterr().err
@@ -248,26 +241,24 @@ def test_excitation_is_drawn_by_class(config, data, weights, launch, capsys):
     arguments = ["analysis/show_excitation.py", TINY / config, weights(TINY / config)]
     launch(*arguments, data / "by_class", "--out", "folders.png")
     out = capsys.readouterr().out
-    assert "a: 2 pictures\nb: 1 pictures\nall: 3 pictures\n" in out
+    assert "a: 2 images\nb: 1 images\nall: 3 images\n" in out
     assert matplotlib.image.imread("folders.png").std() > 0.05
     annotations = data / "annotations/instances_val2017.json"
     launch(*arguments, annotations, "--classes", "star", "--out", "coco.svg")
-    assert "all: 3 pictures" in capsys.readouterr().out
+    assert "all: 3 images" in capsys.readouterr().out
     assert Path("coco.svg").exists()
     launch(*arguments, data / "val2017")  # without classes
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "all: 3 pictures",
+        "all: 3 images",
         "excitation.png",
     ]
 
 
 def test_every_class_of_a_single_picture_counts():
-    import pictures
-
-    one = pictures.Picture(Path("1.jpg"), frozenset("abc"))
-    other = pictures.Picture(Path("2.jpg"), frozenset("c"))
-    assert pictures.by_frequency([one]) == ["a", "b", "c"]
-    assert pictures.by_frequency([one, other]) == ["c", "a", "b"]
+    one = Image(Path("1.jpg"), frozenset("abc"))
+    other = Image(Path("2.jpg"), frozenset("c"))
+    assert by_frequency([one]) == ["a", "b", "c"]
+    assert by_frequency([one, other]) == ["c", "a", "b"]
 
 
 def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
@@ -284,10 +275,10 @@ def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
     for extra, sentence in (
         (
             [by_class, "--classes", "c"],
-            "no picture shows the class 'c'; there are a",
+            "no image shows the class 'c'; there are a",
         ),
         ([by_class, "--number", "0"], "--number 0 is not 1 or more"),
-        ([empty], "has no picture; it should be a folder of pictures"),
+        ([empty], "has no image; it should be a folder of images"),
         ([tmp_path / "none"], "none does not exist"),
         ([alone], "val2017"),
         ([text], "text.json is not a COCO instances file"),

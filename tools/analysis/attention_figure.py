@@ -1,4 +1,4 @@
-"""The figure of where blocks look: the picture, the map over it, and arrows."""
+"""The figure of where blocks look: the image, the map over it, and arrows."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,37 +9,37 @@ _ARROWS = 20  # as figure 3 of the Non-local paper
 
 
 def draw(
-    picture: np.ndarray,
+    image: np.ndarray,
     looks: dict[str, list[Look]],
     points: list[tuple[int, int]],
 ) -> Figure:
-    """A row for each point; the picture, then a column for each block.
+    """A row for each point; the image, then a column for each block.
 
     Args:
-        picture: (H, W, 3), RGB.
+        image: (H, W, 3), RGB.
         looks: By block, one for each of ``points``.
-        points: Pixels of the picture, (x, y).
+        points: Pixels of the image, (x, y).
     """
     columns = 1 + len(looks)
-    panel = min(4.2, 4.2 * picture.shape[1] / picture.shape[0])  # inches
-    height = panel * picture.shape[0] / picture.shape[1] + 0.4
+    panel = min(4.2, 4.2 * image.shape[1] / image.shape[0])  # inches
+    height = panel * image.shape[0] / image.shape[1] + 0.4
     size = ((panel + 0.6) * columns, height * len(points))
     figure = Figure(size, layout="constrained")
     axes = figure.subplots(len(points), columns, squeeze=False)
     for number, (axis, (x, y)) in enumerate(zip(axes[:, 0], points, strict=True)):
-        _draw_picture(axis, picture, (x, y))
+        _draw_image(axis, image, (x, y))
         axis.set_title(f"from {x},{y}", fontsize=8)
         for of_axis, (name, of_points) in zip(
             axes[number, 1:], looks.items(), strict=True
         ):
-            _draw_look(of_axis, picture, of_points[number], name)
+            _draw_look(of_axis, image, of_points[number], name)
     return figure
 
 
-def _draw_picture(axis, picture: np.ndarray, point: tuple[int, int]) -> None:
-    height, width = picture.shape[:2]
+def _draw_image(axis, image: np.ndarray, point: tuple[int, int]) -> None:
+    height, width = image.shape[:2]
     axis.imshow(
-        picture, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), zorder=0
+        image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), zorder=0
     )
     axis.plot(
         point[0] + 0.5,
@@ -53,7 +53,7 @@ def _draw_picture(axis, picture: np.ndarray, point: tuple[int, int]) -> None:
     axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
 
 
-def _draw_look(axis, picture: np.ndarray, look: Look, name: str) -> None:
+def _draw_look(axis, image: np.ndarray, look: Look, name: str) -> None:
     weights = look.weights.numpy()
     signed = weights.min() < 0
     top = np.abs(weights).max() or 1
@@ -69,7 +69,7 @@ def _draw_look(axis, picture: np.ndarray, look: Look, name: str) -> None:
         zorder=1,
     )
     axis.figure.colorbar(heat, ax=axis, shrink=0.8).ax.tick_params(labelsize=6)
-    _draw_picture(axis, picture.mean(axis=2), look.point)
+    _draw_image(axis, image.mean(axis=2), look.point)
     uniform = np.abs(weights).mean()
     for to_x, to_y, weight in look.strongest(_ARROWS):
         beyond = 1 - uniform / weight if weight > 0 else 0

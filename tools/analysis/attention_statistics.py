@@ -4,7 +4,7 @@
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT data/coco/val2017
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT DATA --number 100
 
-Prints a table, a row for each block: means over the pictures of
+Prints a table, a row for each block: means over the images of
 
 input, output, rows   the cosine distance, (1 - cos) / 2, between the block's inputs at
                       two queries, between what it adds there, and between its rows of
@@ -13,16 +13,12 @@ entropy               of a row, over a uniform row's: 1 if it looks everywhere a
 distance, uniform     from the query to where it looks, in pixels of the network's
                       input, and what it would be if it looked everywhere alike
 
-with the standard deviation over pictures where it says +-.
+with the standard deviation over images where it says +-.
 """
 
-import argparse
-from pathlib import Path
-
-from model_on_pictures import add_config_options, load_model, read_picture, run
-from pictures import DATA_HELP, find_pictures
-from rich.console import Console
-from rich.progress import track
+from arguments import add_cfg_options, make_parser
+from images import add_data, find_images
+from model_on_images import load_model, readable, run
 from torch import Tensor
 
 from nlse_mm.analysis import AttentionMeter
@@ -30,30 +26,22 @@ from nlse_mm.analysis.statistics import FIELDS
 from nlse_mm.engine.user_error import in_one_sentence
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("checkpoint")
-    parser.add_argument("data", type=Path, help=DATA_HELP)
-    parser.add_argument("--number", type=int, help="pictures, evenly spread (all)")
-    parser.add_argument("--queries", type=int, default=64, help="in a picture (64)")
-    add_config_options(parser)
-    return parser.parse_args()
-
-
 @in_one_sentence
 def main() -> None:
-    args = parse_args()
-    pictures = find_pictures(args.data, args.number)
+    parser = make_parser(__doc__)
+    parser.add_argument("config")
+    parser.add_argument("checkpoint")
+    add_data(parser)
+    parser.add_argument("--queries", type=int, default=64, help="per image (64)")
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    images = find_images(args)
     model = load_model(args)
     meter = AttentionMeter(model, args.queries)
     with meter.measuring():
-        for picture in track(pictures, "Pictures", console=Console(stderr=True)):
-            read_picture(picture.path)
-            run(model, picture.path)
-    print(f"{len(pictures)} pictures, {args.queries} queries in each")
+        for image in readable(images):
+            run(model, image.path)
+    print(f"{len(images)} images, {args.queries} queries in each")
     print(f"| block | {' | '.join(FIELDS)} |")
     print("|:--|" + "--:|" * len(FIELDS))
     for name, moments in meter.moments.items():
@@ -61,7 +49,7 @@ def main() -> None:
 
 
 def cells(mean: Tensor, std: Tensor) -> list[str]:
-    """The columns as text: distances in whole pixels, the rest in four digits."""
+    """Write the columns as text: distances in whole pixels, the rest in four digits."""
     texts = []
     for field, m, s in zip(FIELDS, mean.tolist(), std.tolist(), strict=True):
         digits = 0 if field in ("distance", "uniform") else 4

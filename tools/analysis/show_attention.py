@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Draw where non-local blocks look, from points of a picture.
+"""Draw where non-local blocks look, from points of an image.
 
-    tools/analysis/show_attention.py PICTURE CONFIG CHECKPOINT --at 120,80 --at 40,200
-    tools/analysis/show_attention.py PICTURE CONFIG CHECKPOINT --at 120,80 \
+    tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 --at 40,200
+    tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 \
         --block layer3.4.nonlocal_block --out attention.png
 
-X,Y are pixels of the picture. A row is a point, the red dot; beside the picture is a
-map for each block, all that look at the whole picture unless --block names some. The
+X,Y are pixels of the image. A row is a point, the red dot; beside the image is a map
+for each block, all that run on the whole image unless --block names some. The
 brighter a place, the more the block looks there; arrows lead to the 20 strongest, as in
 figure 3 of Non-local Neural Networks. Without a checkpoint the weights are random.
 """
@@ -15,9 +15,15 @@ import argparse
 from pathlib import Path
 
 import torch
+from arguments import (
+    add_cfg_options,
+    add_output,
+    check_figure,
+    make_parser,
+    save_figure,
+)
 from attention_figure import draw
-from matplotlib.backend_bases import FigureCanvasBase
-from model_on_pictures import add_config_options, load_model, read_picture, run
+from model_on_images import load_model, read_image, run
 from torch import nn
 
 from nlse_mm.analysis import Look, Placement, look, non_local_blocks, watching
@@ -27,29 +33,28 @@ REGIONS = "roi_head."  # below it, a block runs on regions
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("config")
-    parser.add_argument("checkpoint", nargs="?")
-    parser.add_argument(
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("image", type=Path)
+    add("config")
+    add("checkpoint", nargs="?")
+    add(
         "--at",
         type=point,
         action="append",
         required=True,
         metavar="X,Y",
-        help="pixel of the picture that asks; again for more",
+        help="pixel of the image that is the query; again for more",
     )
-    parser.add_argument(
+    add(
         "--block",
         action="append",
         default=[],
         metavar="NAME",
         help="block to show, its path in the model or the path's end; again for more",
     )
-    parser.add_argument("--out", type=Path, default=Path("attention.png"))
-    add_config_options(parser)
+    add_output(parser, default=Path("attention.png"))
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -66,12 +71,10 @@ def point(text: str) -> tuple[int, int]:
 @in_one_sentence
 def main() -> None:
     args = parse_args()
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if args.out.suffix[1:] not in kinds:
-        raise UserError(f"--out {args.out} does not end in one of {', '.join(kinds)}")
-    picture = read_picture(args.picture)
+    check_figure(args.output)
+    image = read_image(args.image)
     for x, y in args.at:
-        Placement(picture.shape[:2], picture.shape[:2]).cell((x, y), (1, 1))
+        Placement(image.shape[:2], image.shape[:2]).cell((x, y), (1, 1))
     model = load_model(args)
     blocks = non_local_blocks(model, args.block)
     if not args.block:
@@ -82,10 +85,9 @@ def main() -> None:
             blocks = {n: b for n, b in blocks.items() if n not in on_regions} or blocks
     if args.checkpoint is None:
         print("no checkpoint is given: the weights are random")
-    looks = look_from(model, blocks, args.picture, args.at)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(picture, looks, args.at).savefig(args.out, dpi=110)
-    print(args.out)
+    looks = look_from(model, blocks, args.image, args.at)
+    save_figure(draw(image, looks, args.at), args.output)
+    print(args.output)
 
 
 def look_from(
@@ -94,11 +96,11 @@ def look_from(
     path: Path,
     points: list[tuple[int, int]],
 ) -> dict[str, list[Look]]:
-    """Where each of ``blocks`` looks from each of ``points``."""
+    """Compute where each of ``blocks`` looks from each of ``points``."""
     inputs: dict[str, list[torch.Tensor]] = {name: [] for name in blocks}
     network = []
     if "mode" in (model.test_cfg or {}):
-        model.test_cfg.mode = "whole"  # mmseg's alternative cuts the picture up
+        model.test_cfg.mode = "whole"  # mmseg's alternative cuts the image up
     preprocessor = {"": model.data_preprocessor}
     with (
         watching(preprocessor, lambda *seen: network.append(seen[3]["inputs"].shape)),
@@ -111,7 +113,7 @@ def look_from(
     for name, block in blocks.items():
         if name.startswith(REGIONS) or len(inputs[name]) != 1:
             raise UserError(
-                f"the block {name} does not run once on the whole picture, but "
+                f"the block {name} does not run once on the whole image, but "
                 f"{len(inputs[name])} times, or on regions; --block chooses another"
             )
         looks[name] = look(name, block, inputs[name][0], points, placement)

@@ -6,21 +6,24 @@
         data/coco/annotations/instances_val2017.json --classes person dog
 
 For the last SE layer of each stage (a column): above, the gate's mean for each class
-and for all pictures, as figure 6 of Squeeze-and-Excitation Networks; below, a row for
-each class, its mean and its standard deviation over pictures, as figure 7. Of more than
+and for all images, as figure 6 of Squeeze-and-Excitation Networks; below, a row for
+each class, its mean and its standard deviation over images, as figure 7. Of more than
 50 channels 50 are drawn, evenly spread, as there.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backend_bases import FigureCanvasBase
+from arguments import (
+    add_cfg_options,
+    add_output,
+    check_figure,
+    make_parser,
+    save_figure,
+)
+from images import add_data, by_frequency, find_images
 from matplotlib.figure import Figure
-from model_on_pictures import add_config_options, load_model, read_picture, run
-from pictures import DATA_HELP, by_frequency, find_pictures
-from rich.console import Console
-from rich.progress import track
+from model_on_images import load_model, readable, run
 
 from nlse_mm.analysis import ExcitationMeter, RunningMoments, last_of_stages
 from nlse_mm.engine.user_error import UserError, in_one_sentence
@@ -29,47 +32,36 @@ _CHANNELS = 50
 _CLASSES = 4  # in the paper's figure 6
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+@in_one_sentence
+def main() -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("config")
     parser.add_argument("checkpoint")
-    parser.add_argument("data", type=Path, help=DATA_HELP)
+    add_data(parser)
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="the four most frequent by default"
     )
-    parser.add_argument("--number", type=int, help="pictures, evenly spread (all)")
-    parser.add_argument("--out", type=Path, default=Path("excitation.png"))
-    add_config_options(parser)
-    return parser.parse_args()
-
-
-@in_one_sentence
-def main() -> None:
-    args = parse_args()
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if args.out.suffix[1:] not in kinds:
-        raise UserError(f"--out {args.out} does not end in one of {', '.join(kinds)}")
-    pictures = find_pictures(args.data, args.number)
-    present = by_frequency(pictures)
+    add_output(parser, default=Path("excitation.png"))
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    check_figure(args.output)
+    images = find_images(args)
+    present = by_frequency(images)
     classes = args.classes or present[:_CLASSES]
     for c in classes:
         if c not in present:
             known = ", ".join(sorted(present)) or "none, as it is a plain folder"
-            raise UserError(f"no picture shows the class {c!r}; there are {known}")
+            raise UserError(f"no image shows the class {c!r}; there are {known}")
     model = load_model(args)
     meter = ExcitationMeter(last_of_stages(model), classes)
-    for picture in track(pictures, "Pictures", console=Console(stderr=True)):
-        read_picture(picture.path)
-        with meter.measuring(picture.classes):
-            run(model, picture.path)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(meter.moments, classes).savefig(args.out, dpi=110)
+    for image in readable(images):
+        with meter.measuring(image.classes):
+            run(model, image.path)
+    save_figure(draw(meter.moments, classes), args.output)
     for c in classes:
-        print(f"{c}: {sum(c in picture.classes for picture in pictures)} pictures")
-    print(f"all: {len(pictures)} pictures")
-    print(args.out)
+        print(f"{c}: {sum(c in image.classes for image in images)} images")
+    print(f"all: {len(images)} images")
+    print(args.output)
 
 
 def draw(moments: dict[str, dict[str, RunningMoments]], classes: list[str]) -> Figure:

@@ -10,66 +10,53 @@ one in the middle is the query's. A dot is a head's mean offset, an ellipse one 
 deviation around it, as in the paper's figures (arXiv 1911.03584).
 """
 
-import argparse
 import math
 from pathlib import Path
 
 import torch
+from arguments import add_cfg_options, add_output, make_parser, save_figure
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from rich.progress import track
 
 from nlse_mm.analysis import Heads, look_at_heads
+from nlse_mm.engine.config import load_config
 from nlse_mm.engine.user_error import UserError, in_one_sentence
 
 
 @in_one_sentence
 def main() -> None:
-    args = parse_args()
-    model = build(args.config)
+    parser = make_parser(__doc__)
+    parser.add_argument("config")
+    parser.add_argument("checkpoints", nargs="*", help="drawn in this order")
+    parser.add_argument(
+        "--reach", type=int, default=8, help="offsets drawn, each way (8)"
+    )
+    add_output(parser, default=Path("heads.png"))
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    config = load_config(args)
+    init_default_scope(config.get("default_scope", "mmengine"))
+    torch.manual_seed(config.get("randomness", {}).get("seed", 0))
+    model = MODELS.build(config.model)
+    model.init_weights()
     states = {"at the start": look_at_heads(model, args.reach)}
     for path in track(args.checkpoints, "Checkpoints"):
         if not Path(path).is_file():
             raise UserError(f"the checkpoint {path} does not exist")
         load_checkpoint(model, path, map_location="cpu")
         states[Path(path).stem] = look_at_heads(model, args.reach)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    draw(states, args.reach).savefig(args.output, dpi=90)
+    save_figure(draw(states, args.reach), args.output, dpi=90)
     for state, layers in states.items():
         counts = ", ".join(f"{h.distinct()} of {len(h.mean)}" for h in layers)
         print(f"{state}: heads at distinct positions, by layer: {counts}")
     print(args.output)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("checkpoints", nargs="*", help="drawn in this order")
-    parser.add_argument("--output", type=Path, default=Path("heads.png"))
-    parser.add_argument(
-        "--reach", type=int, default=8, help="offsets drawn, each way (8)"
-    )
-    return parser.parse_args()
-
-
-def build(path: str) -> torch.nn.Module:
-    if not Path(path).is_file():
-        raise UserError(f"the config {path} does not exist")
-    config = Config.fromfile(path)
-    init_default_scope(config.get("default_scope", "mmengine"))
-    torch.manual_seed(config.get("randomness", {}).get("seed", 0))
-    model = MODELS.build(config.model)
-    model.init_weights()
-    return model
-
-
 def draw(states: dict[str, list[Heads]], reach: int) -> Figure:
-    """The picture, a row for each state and a column for each layer."""
+    """Draw a row for each state and a column for each layer."""
     columns = max(len(layers) for layers in states.values())
     figure = Figure(figsize=(2.2 * columns, 2.4 * len(states)), layout="constrained")
     axes = figure.subplots(len(states), columns, squeeze=False)

@@ -1,14 +1,18 @@
-"""What the tools that look into a model share: its arguments, the model, a picture."""
+"""Load the model of a config with its weights, and run it on images."""
 
 import argparse
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import mmcv
 import torch
-from mmengine.config import Config, DictAction
+from images import Image
+from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
+from rich.console import Console
+from rich.progress import track
 from torch import nn
 
 from nlse_mm.checkpoint import check_coverage
@@ -18,21 +22,8 @@ from nlse_mm.engine.user_error import UserError
 DETECTION = "mmdet"
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """``--cfg-options``, and what ``load_config`` asks for beyond it."""
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="replace settings of the config",
-    )
-    parser.set_defaults(launcher="none", work_dir=None, local_rank=0)
-
-
 def load_model(args: argparse.Namespace) -> nn.Module:
-    """The model of ``args.config`` with the weights of ``args.checkpoint``, if any.
+    """Load the model of ``args.config``, and ``args.checkpoint`` into it, if any.
 
     It is set up as the toolbox does it for inference, on a GPU where there is one.
 
@@ -40,26 +31,24 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         UserError: For a config or a checkpoint that can't be used.
     """
     config = load_config(args)
-    path = args.checkpoint
+    path, scope = args.checkpoint, config.get("default_scope")
     if path is not None and not is_file_or_remote(path):
         raise UserError(f"the checkpoint {path} does not exist")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Warnings of classes and palettes, which aren't used, go nowhere.
     with warnings.catch_warnings(record=True):
-        if config.get("default_scope") == DETECTION:
-            from mmdet.apis import init_detector
-
-            model = init_detector(config, None, device=device)
-        elif config.get("default_scope") == "mmseg":
-            from mmseg.apis import init_model
+        if scope == DETECTION:
+            from mmdet.apis import init_detector as init
+        elif scope == "mmseg":
+            from mmseg.apis import init_model as init
 
             _drop_labels(config)
-            model = init_model(config, None, device=device)
         else:
             raise UserError(
-                f"{args.config} has default_scope={config.get('default_scope')!r}, "
+                f"{args.config} has default_scope={scope!r}, "
                 "which is neither 'mmdet' nor 'mmseg'"
             )
+        model = init(config, None, device=device)
     if path is not None:
         weights = CheckpointLoader.load_checkpoint(path, map_location="cpu")
         weights = weights.get("state_dict", weights)
@@ -83,27 +72,34 @@ def _drop_labels(config: Config) -> None:
     ]
 
 
-def read_picture(path: Path) -> Any:
-    """The picture (H, W, 3) in RGB.
+def read_image(path: Path) -> Any:
+    """Read an image (H, W, 3) in RGB.
 
     Raises:
         UserError: If it can't be read.
     """
     if not path.is_file():
-        raise UserError(f"the picture {path} does not exist")
+        raise UserError(f"the image {path} does not exist")
     try:
-        picture = mmcv.imread(path, channel_order="rgb")
+        image = mmcv.imread(path, channel_order="rgb")
     except Exception as error:  # OpenCV's own, for what it can't decode
-        raise UserError(f"the picture {path} can't be read") from error
-    if picture is None:
-        raise UserError(f"the picture {path} can't be read")
-    return picture
+        raise UserError(f"the image {path} can't be read") from error
+    if image is None:
+        raise UserError(f"the image {path} can't be read")
+    return image
 
 
 def run(model: nn.Module, path: Path) -> Any:
-    """Run ``model`` on a picture; the data sample that the toolbox returns."""
+    """Run ``model`` on an image; return the data sample of the toolbox."""
     if model.cfg.default_scope == DETECTION:
         from mmdet.apis import inference_detector as inference
     else:
         from mmseg.apis import inference_model as inference
     return inference(model, str(path))
+
+
+def readable(images: Iterable[Image]) -> Iterator[Image]:
+    """Go through images with a progress bar; refuse one that can't be read."""
+    for image in track(images, "Images", console=Console(stderr=True)):
+        read_image(image.path)
+        yield image

@@ -1,0 +1,86 @@
+"""The images of a data set, and which classes each one shows."""
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlse_mm.engine.user_error import UserError
+
+DATA_HELP = (
+    "a folder of images, or of one folder for each class, or COCO's "
+    "annotations/instances_*.json"
+)
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image's file, and the names of the classes that it shows."""
+
+    path: Path
+    classes: frozenset[str] = frozenset()
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the data set, and ``--number``."""
+    parser.add_argument("data", type=Path, help=DATA_HELP)
+    parser.add_argument("--number", type=int, help="images, evenly spread (all)")
+
+
+def find_images(args: argparse.Namespace) -> list[Image]:
+    """List the images of ``args.data``, or ``args.number`` of them, evenly spread.
+
+    Raises:
+        UserError: If there is no image.
+    """
+    data, number = args.data, args.number
+    if number is not None and number < 1:
+        raise UserError(f"--number {number} is not 1 or more")
+    if not data.exists():
+        raise UserError(f"the data {data} does not exist")
+    images = _in_folder(data) if data.is_dir() else _in_coco(data)
+    if not images:
+        raise UserError(f"{data} has no image; it should be {DATA_HELP}")
+    number = min(number or len(images), len(images))
+    return [images[i * len(images) // number] for i in range(number)]
+
+
+def by_frequency(images: list[Image]) -> list[str]:
+    """List the classes, first the one that most of the images show."""
+    counts = Counter(c for image in images for c in sorted(image.classes))
+    return [c for c, _ in counts.most_common()]
+
+
+def _in_folder(data: Path) -> list[Image]:
+    here = [Image(path) for path in _files(data)]
+    return here or [
+        Image(path, frozenset({folder.name}))
+        for folder in sorted(path for path in data.iterdir() if path.is_dir())
+        for path in _files(folder)
+    ]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+
+
+def _in_coco(file: Path) -> list[Image]:
+    """List those of ``annotations/instances_NAME.json``, which are in ``../NAME``."""
+    try:
+        content = json.loads(file.read_bytes())
+        names = {c["id"]: c["name"] for c in content["categories"]}
+        shown: dict[int, set[str]] = {image["id"]: set() for image in content["images"]}
+        for annotation in content["annotations"]:
+            shown[annotation["image_id"]].add(names[annotation["category_id"]])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is not a COCO instances file") from error
+    folder = file.parent.parent / file.stem.partition("_")[2]
+    images = [
+        Image(folder / image["file_name"], frozenset(shown[image["id"]]))
+        for image in content["images"]
+    ]
+    if images and not images[0].path.is_file():
+        raise UserError(f"{file} names {images[0].path}, which does not exist")
+    return images
