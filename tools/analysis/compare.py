@@ -14,6 +14,7 @@ WORK_DIR, and prints the table; stopped early, of those seeds that all configs h
 
 import argparse
 import fcntl
+import itertools
 import json
 import os
 import statistics
@@ -54,16 +55,8 @@ def parse() -> argparse.Namespace:
     add("configs", nargs="+", type=Path, metavar="CONFIG")
     add("--seeds", nargs="+", type=int, default=[0], help="0 or more each (0)")
     add("--work-dir", type=Path, default=Path("work_dirs/compare"))
-    add(
-        *("--gpus", "--processes"),
-        **number,
-        help="GPUs, or without one processes, of each training (1)",
-    )
-    add(
-        "--at-once",
-        **number,
-        help="trainings beside each other; on a CPU of two cores, 2 is the fastest (1)",
-    )
+    add("--gpus", "--processes", **number, help="or CPU processes, of a training (1)")
+    add("--at-once", **number, help="trainings; 2 is fastest on two CPU cores (1)")
     add("--metrics", nargs="+", help="to report, such as coco/bbox_mAP (all)")
     add_cfg_options(parser, action=None)  # the launchers read them
     return parser.parse_args()
@@ -91,21 +84,12 @@ def plan(args: argparse.Namespace) -> list[Run]:
         threads = str(max(1, cores // (args.at_once * args.gpus)))
         environment = dict(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     settings = {path: read(path, args.cfg_options) for path in args.configs}
-    runs = [
-        Run(
-            path,
-            seed,
-            args.work_dir / path.stem / f"seed_{seed}",
-            settings=text,
-            options=args.cfg_options,
-            processes=args.gpus,
-            environment=environment,
-        )
-        for seed in args.seeds
-        for path, text in settings.items()
-    ]
-    for run in runs:
-        _ = run.state  # refuses a folder of other settings
+    common = (args.cfg_options, args.gpus, environment)
+    runs = []
+    for seed, path in itertools.product(args.seeds, args.configs):
+        folder = args.work_dir / path.stem / f"seed_{seed}"
+        runs.append(Run(path, seed, folder, settings[path], *common))
+        _ = runs[-1].state  # refuses a folder of other settings
     return runs
 
 

@@ -25,25 +25,15 @@ _TAIL = 8192  # bytes of a log that hold its newest lines
 
 @dataclass
 class Run:
-    """A config with a seed.
-
-    Args:
-        config: The config file.
-        seed: The seed.
-        folder: Where everything of this run goes.
-        settings: All that its result depends on, as text.
-        options: ``KEY=VALUE`` for ``--cfg-options``.
-        processes: How many; 1 is ``tools/train.py``, more ``tools/dist_train.sh``.
-        environment: Variables that its processes get beside this process's.
-    """
+    """A config with a seed."""
 
     config: Path
     seed: int
-    folder: Path
-    settings: str
-    options: list[str] = field(default_factory=list)
-    processes: int = 1
-    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path  # where everything of this run goes
+    settings: str  # all that its result depends on
+    options: list[str] = field(default_factory=list)  # KEY=VALUE for --cfg-options
+    processes: int = 1  # tools/train.py, or if more tools/dist_train.sh
+    environment: dict[str, str] = field(default_factory=dict)  # beside this process's
     process: subprocess.Popen | None = None
     started: float = 0.0
 
@@ -137,13 +127,10 @@ class Run:
     def _test(self) -> list[str]:
         note = self.folder / "train" / "last_checkpoint"
         if not note.is_file():
-            raise UserError(
-                f"the training of {self} wrote no checkpoint: {note} is not there"
-            )
+            raise UserError(f"the training of {self} wrote no checkpoint {note}")
         shutil.rmtree(self.folder / "test", ignore_errors=True)
-        checkpoint = note.read_text().strip()
-        launcher = [sys.executable, TOOLS / "test.py", self.config, checkpoint]
-        return self._command(launcher, "test")
+        test = [sys.executable, TOOLS / "test.py", self.config]
+        return self._command([*test, note.read_text().strip()], "test")
 
     def _command(self, launcher: list, what: str, *flags: str) -> list[str]:
         options = [*self.options, f"randomness.seed={self.seed}"]
@@ -154,10 +141,10 @@ class Run:
         # LoggerHook's {time}/{time}.json holds the metrics and two durations.
         files = sorted((self.folder / "test").glob("*/*.json"))
         numbers = json.loads(files[-1].read_text()) if files else {}
+        for duration in ("time", "data_time"):
+            numbers.pop(duration, None)
         metrics = {
-            name: float(value)
-            for name, value in numbers.items()
-            if isinstance(value, (int, float)) and name not in ("time", "data_time")
+            k: float(v) for k, v in numbers.items() if isinstance(v, int | float)
         }
         if not metrics:
             raise UserError(f"the evaluation of {self} gave no metric")
@@ -165,8 +152,8 @@ class Run:
 
     def _why_it_failed(self, code: int) -> str:
         log = self.folder / "output.log"
-        lines = log.read_text(errors="replace").strip().splitlines()
-        last = lines[-1] if lines else "nothing was printed"
+        last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        last = last or "nothing was printed"
         if code == USERS_MISTAKE:
             return f"{self}: {last.removeprefix('error: ')}"
         return f"{self} ended with exit code {code}: {last} (more in {log})"
