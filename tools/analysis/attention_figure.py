@@ -9,11 +9,9 @@ _ARROWS = 20  # as figure 3 of the Non-local paper
 
 
 def draw(
-    image: np.ndarray,
-    looks: dict[str, list[Look]],
-    points: list[tuple[int, int]],
+    image: np.ndarray, looks: dict[str, list[Look]], points: list[tuple[int, int]]
 ) -> Figure:
-    """A row for each point; the image, then a column for each block.
+    """Draw a row for each point; the image, then a column for each block.
 
     Args:
         image: (H, W, 3), RGB.
@@ -26,70 +24,44 @@ def draw(
     size = ((panel + 0.6) * columns, height * len(points))
     figure = Figure(size, layout="constrained")
     axes = figure.subplots(len(points), columns, squeeze=False)
-    for number, (axis, (x, y)) in enumerate(zip(axes[:, 0], points, strict=True)):
-        _draw_image(axis, image, (x, y))
-        axis.set_title(f"from {x},{y}", fontsize=8)
-        for of_axis, (name, of_points) in zip(
-            axes[number, 1:], looks.items(), strict=True
-        ):
-            _draw_look(of_axis, image, of_points[number], name)
+    for number, (row, point) in enumerate(zip(axes, points, strict=True)):
+        _draw_image(row[0], image, point)
+        row[0].set_title("from {},{}".format(*point), fontsize=8)
+        for axis, (name, of_points) in zip(row[1:], looks.items(), strict=True):
+            _draw_look(axis, image, of_points[number], name)
     return figure
 
 
 def _draw_image(axis, image: np.ndarray, point: tuple[int, int]) -> None:
     height, width = image.shape[:2]
-    axis.imshow(
-        image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), zorder=0
-    )
-    axis.plot(
-        point[0] + 0.5,
-        point[1] + 0.5,
-        "o",
-        color="red",
-        markeredgecolor="white",
-        markersize=7,
-        zorder=10,
-    )
+    grey = dict(cmap="gray", vmin=0, vmax=255)
+    axis.imshow(image, **grey, extent=(0, width, height, 0), zorder=0)
+    dot = dict(color="red", markeredgecolor="white", markersize=7)
+    axis.plot(point[0] + 0.5, point[1] + 0.5, "o", **dot, zorder=10)
     axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
 
 
 def _draw_look(axis, image: np.ndarray, look: Look, name: str) -> None:
     weights = look.weights.numpy()
-    signed = weights.min() < 0
-    top = np.abs(weights).max() or 1
+    strength = np.abs(weights)
+    top, uniform = strength.max() or 1, strength.mean()
+    colors = dict(cmap="inferno", vmin=0, vmax=top)
+    if weights.min() < 0:
+        colors.update(cmap="RdBu_r", vmin=-top)
     (left, above), (right, below) = look.corner, look.opposite
-    heat = axis.imshow(
-        weights,
-        cmap="RdBu_r" if signed else "inferno",
-        vmin=-top if signed else 0,
-        vmax=top,
-        alpha=0.6,
-        extent=(left, right, below, above),
-        interpolation="nearest",
-        zorder=1,
-    )
+    extent = dict(extent=(left, right, below, above), interpolation="nearest")
+    heat = axis.imshow(weights, **colors, **extent, alpha=0.6, zorder=1)
     axis.figure.colorbar(heat, ax=axis, shrink=0.8).ax.tick_params(labelsize=6)
     _draw_image(axis, image.mean(axis=2), look.point)
-    uniform = np.abs(weights).mean()
+    start = (look.point[0] + 0.5, look.point[1] + 0.5)
+    style = dict(arrowstyle="-|>", color="cyan", linewidth=0.7, mutation_scale=6)
     for to_x, to_y, weight in look.strongest(_ARROWS):
+        # What is no more than uniform shows nothing.
         beyond = 1 - uniform / weight if weight > 0 else 0
         if beyond > 0:
-            axis.annotate(
-                "",
-                (to_x, to_y),
-                (look.point[0] + 0.5, look.point[1] + 0.5),
-                arrowprops=dict(
-                    arrowstyle="-|>",
-                    color="cyan",
-                    alpha=beyond,  # what is no more than uniform shows nothing
-                    linewidth=0.7,
-                    mutation_scale=6,
-                    shrinkA=0,
-                    shrinkB=0,
-                ),
-                zorder=5,
-            )
+            arrow = dict(style, alpha=beyond, shrinkA=0, shrinkB=0)
+            axis.annotate("", (to_x, to_y), start, arrowprops=arrow, zorder=5)
     short = name.removeprefix("backbone.").removesuffix(".nonlocal_block")
-    times = np.abs(weights).max() / (uniform or 1)
+    times = strength.max() / (uniform or 1)
     title = f"{short}: strongest {times / weights.size:.2%}, {times:.1f} x uniform"
     axis.set_title(title, fontsize=8)

@@ -27,8 +27,7 @@ from harness import (
     inference_step,
     parse,
     times,
-    training_peak_mib,
-    training_step,
+    training_costs,
 )
 from matplotlib.figure import Figure
 from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
@@ -67,31 +66,18 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = benchmark_parser(__doc__, rounds=7)
+    parser = benchmark_parser(__doc__, rounds=7, sizes=SIZES, read=map_size)
     add = parser.add_argument
     add("--modes", nargs="+", choices=MODES, default=MODES)
-    add(
-        "--sizes",
-        nargs="+",
-        type=map_size,
-        default=[map_size(text) for text in SIZES],
-        metavar="HxW[:C]",
-        help=f"maps, of 1024 channels where none are given ({' '.join(SIZES)})",
-    )
     add("--amp", action="store_true", help="bfloat16 autocast")
     add("--sub-sample", action="store_true")
-    add(
-        "--room",
-        type=float,
-        default=16.0,
-        help="GiB that a block may take; MMCV's isn't run where it needs more (16)",
-    )
+    add("--room", type=float, default=16.0, help="GiB that MMCV's may take to be run")
     add("--plot", type=Path, help="a figure of cost over positions")
     return parse(parser)
 
 
 def map_size(text: str) -> tuple[int, int, int]:
-    """Read ``50x84`` or ``50x84:256`` as height, width and channels."""
+    """Read ``50x84:256`` as height, width and channels, which are 1024 if not given."""
     size, _, channels = text.partition(":")
     try:
         return *extent(size), int(channels or 1024)
@@ -103,50 +89,38 @@ def measure(
     report: Report, mode: str, shape: tuple[int, ...], args: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Add the row of a mode and a size; return training times and peaks by block."""
-    refusal, trains, runs = peer_limits(mode, shape, args)
-    both = ["nlse_mm", "mmcv"]
-    trained = both if trains else ["nlse_mm"]
-    built = {
-        name: build(name, mode, shape[1], args.sub_sample).to(args.device)
-        for name in (both if runs else ["nlse_mm"])
-    }
+    refusal, runnable, trainable = peer_limits(mode, shape, args)
+    layers = {name: (name, mode, shape[1], args.sub_sample) for name in BLOCKS}
     x = torch.rand(shape, device=args.device)
-    steps = {name: inference_step(block, x, args.amp) for name, block in built.items()}
+    blocks = {name: build(*layers[name]).to(args.device) for name in runnable}
+    steps = {n: inference_step(block, x, args.amp) for n, block in blocks.items()}
     forward = times(steps, args)
-    x = x.clone().requires_grad_()
-    steps = {name: training_step(built[name], x, args.amp) for name in trained}
-    training = times(steps, args)
-    del built, steps, x
-    peak = {}
-    for name in trained:
-        block = (name, mode, shape[1], args.sub_sample)
-        how = dict(device=args.device, amp=args.amp)
-        peak[name] = [training_peak_mib(build, shape, *block, **how)]
+    del blocks, steps, x
+    layers = {name: layers[name] for name in trainable}
+    training, peak = training_costs(build, layers, shape, args, args.amp)
     cells = [mode, f"{shape[2] * shape[3]:,}", str(shape[1])]
     for measured, *form in ((forward, 1e3, 1), (training, 1e3, 1), (peak, 1, 0)):
-        cells += beside(*(measured.get(name, []) for name in both), *form)
+        cells += beside(*(measured.get(name, []) for name in BLOCKS), *form)
     report.add(*cells, refusal)
     return training, peak
 
 
 def peer_limits(
     mode: str, shape: tuple[int, ...], args: argparse.Namespace
-) -> tuple[str, bool, bool]:
-    """Why MMCV's block can't run; whether it can train; whether it can run at all."""
+) -> tuple[str, list[str], list[str]]:
+    """Why MMCV's block can't run; which blocks run, and which of them train."""
     _, channels, height, width = shape
     queries = height * width
     keys = queries // 4 if args.sub_sample else queries
     gib = queries * keys * (2 if args.amp else 4) / 2**30
-    if mode == "concatenation":
-        # The concatenated theta and phi of every pair; repeated first, so twice.
-        gib *= 2 * 2 * (channels // 2)
-    else:
-        gib *= PEER_MAPS
+    # The concatenated theta and phi of every pair; repeated first, so twice.
+    gib *= 2 * 2 * (channels // 2) if mode == "concatenation" else PEER_MAPS
+    both, ours = list(BLOCKS), ["nlse_mm"]
     if gib > args.room:
-        return f"needs about {gib:,.0f} GiB", False, False
+        return f"needs about {gib:,.0f} GiB", ours, ours
     if mode == "concatenation":
-        return "backward: it divides the ReLU's output in place", False, True
-    return "", True, True
+        return "backward: it divides the ReLU's output in place", both, ours
+    return "", both, both
 
 
 def build(name: str, mode: str, channels: int, sub_sample: bool) -> torch.nn.Module:

@@ -19,14 +19,7 @@ import statistics
 
 import torch
 from benchmark_report import Report
-from harness import (
-    benchmark_parser,
-    inference_step,
-    parse,
-    ratio,
-    times,
-    training_step,
-)
+from harness import benchmark_parser, inference_step, parse, ratio, times, training_step
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 

@@ -15,14 +15,7 @@ import argparse
 
 import torch
 from benchmark_report import Report
-from harness import (
-    benchmark_parser,
-    beside,
-    parse,
-    times,
-    training_peak_mib,
-    training_step,
-)
+from harness import benchmark_parser, beside, parse, training_costs
 from torch import nn
 
 from nlse_mm.plugins import SelfAttention2d
@@ -58,12 +51,7 @@ def main() -> None:
     add("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     add("--channels", type=int, default=252)
     add("--heads", type=int, default=9)
-    add(
-        "--room",
-        type=float,
-        default=10.0,
-        help="GiB that the straightforward one may take; it isn't run above (10)",
-    )
+    add("--room", type=float, default=10.0, help="GiB that the formula may take (10)")
     args = parse(parser)
     setting = f"{args.channels} channels, {args.heads} heads, batch 1"
     report = Report(
@@ -81,16 +69,9 @@ def measure(
     positions = size[0] * size[1]
     gib = 16 * 4 * args.heads * positions**2 / 2**30  # scores, their terms, weights
     names = [OURS, PEER] if gib < args.room else [OURS]
-    shape = (1, args.channels, *size)
     layers = {name: (name, form, args.channels, args.heads) for name in names}
-    x = torch.rand(shape, device=args.device, requires_grad=True)
-    built = {name: build(*layer).to(args.device) for name, layer in layers.items()}
-    seconds = times({name: training_step(b, x) for name, b in built.items()}, args)
-    del built, x
-    peak = {
-        name: [training_peak_mib(build, shape, *layer, device=args.device)]
-        for name, layer in layers.items()
-    }
+    shape = (1, args.channels, *size)
+    seconds, peak = training_costs(build, layers, shape, args)
     cells = [form, f"{positions:,}"]
     cells += beside(seconds[OURS], seconds.get(PEER, []), 1e3)
     cells += beside(peak[OURS], peak.get(PEER, []))

@@ -25,37 +25,30 @@ def benchmark_parser(
     rounds: int,
     size: tuple[int, int] | None = None,
     sizes: Sequence[str] = (),
+    read: Callable[[str], tuple] | None = None,
 ) -> argparse.ArgumentParser:
-    """Make a parser with the flags of all benchmarks.
+    """Make a parser with the flags of all benchmarks, and their defaults.
 
-    Args:
-        doc: The benchmark's docstring; its last paragraph says how it measures.
-        rounds: The default of ``--rounds``.
-        size: The default of ``--size``, for a benchmark of one size (H, W).
-        sizes: The default of ``--sizes``, for a benchmark of several.
+    The last paragraph of ``doc`` says how the benchmark measures. Those of one size
+    (H, W) have ``--size``, those of several ``--sizes``, each ``HxW`` or what ``read``
+    reads.
     """
     parser = make_parser(doc)
     add = parser.add_argument
-    add(
-        *("--rounds", "--repeats", "--repeat"),
-        type=at_least_one,
-        default=rounds,
-        help=f"measured rounds, after one that warms up ({rounds})",
-    )
-    add(
-        "--seconds",
-        type=float,
-        default=60.0,
-        help="after which a case gets no further round, once it has had two (60)",
-    )
+    number = dict(type=at_least_one)
+    words = f"after one that warms up ({rounds})"
+    add("--rounds", "--repeats", "--repeat", default=rounds, **number, help=words)
+    words = "after which a case gets no further round, once it has had two (60)"
+    add("--seconds", type=float, default=60.0, help=words)
     if size:
-        add("--size", type=at_least_one, nargs=2, default=size, metavar=("H", "W"))
+        add("--size", **number, nargs=2, default=size, metavar=("H", "W"))
     if sizes:
-        default = [extent(text) for text in sizes]
-        how = dict(nargs="+", type=extent, metavar="HxW", help=" ".join(sizes))
+        read = read or extent
+        default = [read(text) for text in sizes]
+        how = dict(nargs="+", type=read, metavar="HxW", help=" ".join(sizes))
         add("--sizes", default=default, **how)
     add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--threads", type=at_least_one, help="of a CPU; all cores by default")
+    add("--threads", **number, help="of a CPU; all cores by default")
     add_output(parser, help="a Markdown file for the table")
     return parser
 
@@ -189,21 +182,32 @@ def inference_step(module: nn.Module, x: Tensor, amp: bool = False) -> Step:
     return step
 
 
-def training_peak_mib(
+def training_costs(
     build: Callable[..., nn.Module],
+    layers: Mapping[str, tuple],
     shape: tuple[int, ...],
-    *arguments,
-    device: str,
+    args: argparse.Namespace,
     amp: bool = False,
-) -> float:
-    """Measure what a training step of ``build(*arguments)`` holds above its input."""
-    both = (build, shape, arguments, device, amp)
-    before, most = peak_mib(_prepare_training, *both, device=device)
-    return most - before
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Measure a training step of ``build(*arguments)`` for each of ``layers``.
+
+    Returns:
+        The seconds of each round, and MiB at the peak above the input.
+    """
+    x = torch.rand(shape, device=args.device, requires_grad=True)
+    built = {name: build(*layer).to(args.device) for name, layer in layers.items()}
+    seconds = times({n: training_step(b, x, amp) for n, b in built.items()}, args)
+    del built, x
+    peak = {}
+    for name, layer in layers.items():
+        prepared = (_prepare_training, build, layer, shape, args.device, amp)
+        before, most = peak_mib(*prepared, device=args.device)
+        peak[name] = [most - before]
+    return seconds, peak
 
 
-def _prepare_training(build, shape, arguments, device, amp) -> tuple[Step, Step]:
-    module = build(*arguments).to(device)
+def _prepare_training(build, layer, shape, device, amp) -> tuple[Step, Step]:
+    module = build(*layer).to(device)
     small = torch.rand(*shape[:2], 8, 8, device=device, requires_grad=True)
     x = torch.rand(shape, device=device, requires_grad=True)
     return training_step(module, small, amp), training_step(module, x, amp)

@@ -65,48 +65,32 @@ def main() -> None:
 
 
 def draw(moments: dict[str, dict[str, RunningMoments]], classes: list[str]) -> Figure:
-    """A column for each layer; the means above, a class with its spread in each row."""
-    rows = 1 + max(len(classes), 1)
-    figure = Figure((3.4 * len(moments), 2.1 * rows), layout="constrained")
-    axes = figure.subplots(rows, len(moments), squeeze=False, sharey=True)
+    """Draw a column for each layer; the means, then a class with its spread per row."""
+    colors = {c: f"C{number}" for number, c in enumerate(classes)}
+    rows = classes or ["all"]
+    figure = Figure((3.4 * len(moments), 2.1 * (1 + len(rows))), layout="constrained")
+    axes = figure.subplots(1 + len(rows), len(moments), squeeze=False, sharey=True)
     for column, (name, by_class) in zip(axes.T, moments.items(), strict=True):
-        channels = _channels(len(by_class["all"].mean))
+        number = len(by_class["all"].mean)
+        # Up to 50, evenly spread.
+        shown = np.linspace(0, number - 1, min(number, _CHANNELS)).round().astype(int)
+        for axis in column:
+            axis.tick_params(labelsize=7)
+        for c in [*classes, "all"]:
+            style = dict(color=colors.get(c, "black"), linewidth=1, label=c)
+            mean, std = (m.numpy()[shown] for m in (by_class[c].mean, by_class[c].std))
+            column[0].plot(shown, mean, **style)
+            if c in rows:
+                axis = column[1 + rows.index(c)]
+                axis.plot(shown, mean, **style)
+                fill = dict(color=style["color"], alpha=0.3, linewidth=0)
+                axis.fill_between(shown, mean - std, mean + std, **fill)
         column[0].set_title(name.removeprefix("backbone."), fontsize=9)
-        for number, c in enumerate(classes):
-            _plot(column[0], channels, by_class[c], f"C{number}", c)
-        _plot(column[0], channels, by_class["all"], "black", "all")
-        for number, (axis, c) in enumerate(
-            zip(column[1:], classes or ["all"], strict=True)
-        ):
-            color = f"C{number}" if classes else "black"
-            _plot(axis, channels, by_class[c], color, c, spread=True)
         column[-1].set_xlabel("channel", fontsize=8)
-    for axis, c in zip(axes[:, 0], ["mean gate", *(classes or ["all"])], strict=True):
-        axis.set_ylabel(c, fontsize=9)
+    for axis, label in zip(axes[:, 0], ["mean gate", *rows], strict=True):
+        axis.set_ylabel(label, fontsize=9)
     axes[0, 0].legend(fontsize=7)
     return figure
-
-
-def _channels(number: int) -> np.ndarray:
-    """Up to 50 of ``number`` channels, evenly spread."""
-    return np.linspace(0, number - 1, min(number, _CHANNELS)).round().astype(int)
-
-
-def _plot(
-    axis,
-    channels: np.ndarray,
-    moments: RunningMoments,
-    color: str,
-    label: str,
-    spread: bool = False,
-) -> None:
-    mean, std = moments.mean.numpy()[channels], moments.std.numpy()[channels]
-    axis.plot(channels, mean, color=color, linewidth=1, label=label)
-    if spread:
-        axis.fill_between(
-            channels, mean - std, mean + std, color=color, alpha=0.3, linewidth=0
-        )
-    axis.tick_params(labelsize=7)
 
 
 if __name__ == "__main__":

@@ -75,28 +75,19 @@ def draw_layer(axis, heads: Heads, reach: int) -> None:
     axis.set_yticks(edges, labels=[])
     axis.tick_params(length=0)
     axis.grid(linewidth=0.3)
-    axis.add_patch(
-        Ellipse((0, 0), 0.9, 0.9, facecolor="none", edgecolor="black", linewidth=1)
-    )
-    for number, (mean, covariance) in enumerate(
-        zip(heads.mean, heads.covariance, strict=True)
-    ):
+    query = dict(facecolor="none", edgecolor="black", linewidth=1)
+    axis.add_patch(Ellipse((0, 0), 0.9, 0.9, **query))
+    pairs = zip(heads.mean, heads.covariance, strict=True)
+    for number, (mean, covariance) in enumerate(pairs):
         color = f"C{number % 10}"
-        (variances, directions) = torch.linalg.eigh(covariance)
+        variances, directions = torch.linalg.eigh(covariance)
         down, right = directions[:, 1].tolist()
-        width, height = 2 * variances.clamp(min=0).sqrt().flip(0)
+        width, height = (2 * variances.clamp(min=0).sqrt().flip(0)).tolist()
         place = mean[1].item(), mean[0].item()
-        axis.add_patch(
-            Ellipse(
-                place,
-                width.item(),
-                height.item(),
-                angle=math.degrees(math.atan2(down, right)),
-                color=color,
-                alpha=0.25,
-                linewidth=0,
-            )
-        )
+        angle = math.degrees(math.atan2(down, right))
+        shape = Ellipse(place, width, height, angle=angle)
+        shape.set(color=color, alpha=0.25, linewidth=0)
+        axis.add_patch(shape)
         axis.plot(*place, "o", color=color, markersize=3)
 
 
