@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Which block sees what lies out of the trunk's reach: the tables of docs/evidence.md.
+# Which block sees what lies out of the backbone's reach: the tables of docs/evidence.md.
 #
 #   tools/far_cue.sh          every block, five seeds
 #   tools/far_cue.sh short    the main blocks, one seed

@@ -90,7 +90,7 @@ def test_the_report_holds_the_command_the_setting_and_every_row(
     assert printed.endswith("A note.\n")
     title, setting, command, how, table, note = args.output.read_text().split("\n\n")
     assert title == "# X beside Y"
-    assert setting.endswith(f"torch {torch.__version__}, batch 7.")
+    assert setting.endswith(f"torch {torch.__version__}, 3 rounds, batch 7.")
     assert "python tools/analysis/benchmark_x.py --forms 'a, b'\n" in command
     assert how == "How it is done."
     assert table == "| a | b |\n| --- | --- |\n| 1 | [2] |"

@@ -33,7 +33,8 @@ class Report:
         setting: str,
     ) -> None:
         self.title, self.columns, self.rows = title, columns, []
-        self.setting = f"{machine(args.device)}, torch {torch.__version__}, {setting}"
+        common = f"torch {torch.__version__}, {args.rounds} rounds"
+        self.setting = f"{machine(args.device)}, {common}, {setting}"
         self.how = doc.strip().split("\n\n")[-1]
         self.output = args.output
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Convert published weights of a ResNet to the key names of nlse_mm's trunks.
+"""Convert published weights of a ResNet to the key names of nlse_mm's backbones.
 
     tools/checkpoint/convert.py seresnet50.safetensors seresnet50.pth
     tools/checkpoint/convert.py timm://legacy_senet154.in1k senet154.pth
 
 SRC is a file (.pth, .bin, .safetensors) or a name behind timm://, mmcls:// or
-torchvision://. DST holds the trunk alone, for model.backbone.init_cfg.checkpoint. An
-SE trunk converts by itself what its init_cfg names; a file is for everything else.
+torchvision://. DST holds the backbone alone, for model.backbone.init_cfg.checkpoint. An
+SE backbone converts by itself what its init_cfg names; a file is for everything else.
 """
 
 import argparse

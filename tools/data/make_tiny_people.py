@@ -90,7 +90,7 @@ def draw(
 
 
 def pose(rng: np.random.Generator) -> np.ndarray:
-    """Joints (17, 2) of an upright figure of height 1 around (0, 0)."""
+    """Keypoints (17, 2) of an upright figure of height 1 around (0, 0)."""
     keypoints = np.zeros((17, 2))
     keypoints[0] = (0, -0.40)
     # Facing us, the figure's left is the image's right.

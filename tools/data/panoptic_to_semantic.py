@@ -103,10 +103,10 @@ def attempt(step, source: Path, target: Path, indices: dict, annotation: dict) -
 
 def semantic(path: Path, annotation: dict, indices: dict[int, int]) -> np.ndarray:
     """The labels (H, W) of one panoptic image, checked against its annotation."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
         raise BadImageError(f"{path} is missing or can't be read as an image.")
-    blue, green, red = np.moveaxis(picture.astype(np.int32), 2, 0)
+    blue, green, red = np.moveaxis(image.astype(np.int32), 2, 0)
     ids, inverse, areas = np.unique(
         red + 256 * green + 65536 * blue, return_inverse=True, return_counts=True
     )
@@ -127,7 +127,7 @@ def semantic(path: Path, annotation: dict, indices: dict[int, int]) -> np.ndarra
         indices[segments[id_]["category_id"]] if id_ else NOTHING
         for id_ in ids.tolist()
     ]
-    return np.array(labels, np.uint8)[inverse.reshape(picture.shape[:2])]
+    return np.array(labels, np.uint8)[inverse.reshape(image.shape[:2])]
 
 
 def write(path: Path, labels: np.ndarray) -> None:

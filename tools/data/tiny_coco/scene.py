@@ -9,7 +9,7 @@ from .shapes import CATEGORIES, Outline
 from .textures import texture
 
 # A thing that shows less than this share of its area, or fewer pixels, is taken out of
-# the scene: left in the picture without an annotation it would count as a false alarm.
+# the scene: left in the image without an annotation it would count as a false alarm.
 LEAST_SHARE = 0.25
 LEAST_PIXELS = 60
 FINE = 4  # each pixel is FINE * FINE sub-pixels when an outline is filled
@@ -22,7 +22,7 @@ class Thing:
     Args:
         category: Id of the category.
         parts: Outlines in pixels; the thing is their union.
-        surface: (H, W, 3), its look at each pixel of the picture.
+        surface: (H, W, 3), its look at each pixel of the image.
         crowd: Whether the parts are many objects, annotated as one region.
     """
 
@@ -41,7 +41,7 @@ class Thing:
         return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / 255
 
     def area(self) -> float:
-        """Its area in pixels if nothing hid it and the picture didn't end."""
+        """Its area in pixels if nothing hid it and the image didn't end."""
         low = np.min([ring.min(axis=0) for part in self.parts for ring in part], axis=0)
         high = np.max([r.max(axis=0) for part in self.parts for r in part], axis=0)
         width, height = np.ceil(high - low).astype(int) + 1
@@ -77,7 +77,7 @@ def random_scene(
 def render(
     background: np.ndarray, things: list[Thing]
 ) -> tuple[np.ndarray, list[tuple[Thing, np.ndarray]]]:
-    """The picture, (H, W, 3) bytes, and each thing in it with the pixels it shows.
+    """The image, (H, W, 3) bytes, and each thing in it with the pixels it shows.
 
     Things that are nearly hidden are neither drawn nor returned.
     """
@@ -97,11 +97,11 @@ def render(
         # The nearest alone: what it was hiding may now be seen enough.
         kept.remove(hidden[-1])
 
-    picture = background.copy()
+    image = background.copy()
     for k in kept:
-        picture += covers[k][..., None] * (things[k].surface - picture)
-    picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    return picture, [(things[k], front == k) for k in kept]
+        image += covers[k][..., None] * (things[k].surface - image)
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return image, [(things[k], front == k) for k in kept]
 
 
 def _object(rng: np.random.Generator, size: tuple[int, int]) -> Thing:
