@@ -9,7 +9,6 @@ The two kinds of step are timed in turns; what measuring adds is the median over
 rounds of their difference.
 """
 
-import math
 import statistics
 
 import torch
@@ -44,7 +43,6 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--batch", type=int, default=2, help="images (2)")
     add_cfg_options(parser)
-    parser.set_defaults(seconds=math.inf)
     args = parse(parser)
     config = load_config(args)
     init_default_scope(config.get("default_scope") or "mmengine")

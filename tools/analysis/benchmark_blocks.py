@@ -5,6 +5,9 @@
     tools/analysis/benchmark_blocks.py --sizes 50x84 100x168 --modes gaussian
     tools/analysis/benchmark_blocks.py --device cuda --amp
 
+A size is HxW, with 1024 channels, or HxW:C. Where MMCV's block would need more than
+--room it isn't run.
+
 A round times a step of one block and then of the other, so that whatever slows the
 machine slows both; a ratio is the median over the rounds of ours divided by MMCV's in
 the same round. Peak memory is that of one forward and backward pass above the input:
@@ -66,12 +69,12 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = benchmark_parser(__doc__, rounds=7, sizes=SIZES, read=map_size)
+    parser = benchmark_parser(__doc__, 7, 60.0, sizes=SIZES, read=map_size)
     add = parser.add_argument
     add("--modes", nargs="+", choices=MODES, default=MODES)
     add("--amp", action="store_true", help="bfloat16 autocast")
     add("--sub-sample", action="store_true")
-    add("--room", type=float, default=16.0, help="GiB that MMCV's may take to be run")
+    add("--room", type=float, default=16.0, help="GiB MMCV's may take (16)")
     add("--plot", type=Path, help="a figure of cost over positions")
     return parse(parser)
 

@@ -14,7 +14,6 @@ doesn't.
 """
 
 import copy
-import math
 import statistics
 from pathlib import Path
 
@@ -37,9 +36,7 @@ BLOCKS = {  # changes to the config's plugin
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__, rounds=11, size=(800, 1333))
-    parser.set_defaults(seconds=math.inf)
-    args = parse(parser)
+    args = parse(benchmark_parser(__doc__, rounds=11, size=(800, 1333)))
     models = build(args.device)
     stopwatches = {name: Stopwatch(model) for name, model in models.items()}
     image = torch.randint(0, 256, (3, *args.size), dtype=torch.uint8)

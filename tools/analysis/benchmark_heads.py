@@ -14,7 +14,6 @@ Below the table is where ours and the stock NLHead, with the same weights, disag
 """
 
 import argparse
-import math
 import resource
 import time
 import warnings
@@ -49,7 +48,7 @@ def main() -> None:
     add = parser.add_argument
     add("--heads", nargs="+", choices=HEADS, default=list(HEADS), metavar="HEAD")
     add("--memory-limit", type=float, help="GiB of address space a process may have")
-    parser.set_defaults(threads=1, seconds=math.inf)
+    parser.set_defaults(threads=1)
     args = parse(parser)
     warnings.filterwarnings("ignore")
     report = Report("Attention heads", args, __doc__, COLUMNS, "batch 1, fp32")

@@ -14,7 +14,6 @@ timm's networks take part where timm can be imported.
 """
 
 import argparse
-import math
 import statistics
 
 import torch
@@ -60,7 +59,6 @@ def parse_args() -> argparse.Namespace:
     add("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     add("--toolbox", choices=("mmdet", "mmseg"), default="mmdet")
     add("--compile", action="store_true", help="with torch.compile")
-    parser.set_defaults(seconds=math.inf)
     return parse(parser)
 
 

@@ -46,7 +46,7 @@ class Straightforward(nn.Module):
 
 def main() -> None:
     sizes = ("14x14", "32x32", "50x84", "100x168")
-    parser = benchmark_parser(__doc__, rounds=5, sizes=sizes)
+    parser = benchmark_parser(__doc__, rounds=5, seconds=60.0, sizes=sizes)
     add = parser.add_argument
     add("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     add("--channels", type=int, default=252)

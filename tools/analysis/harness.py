@@ -6,6 +6,7 @@ its peer's in the same round, which is steadier than the times themselves.
 """
 
 import argparse
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,12 +21,24 @@ from torch.utils.benchmark import timer  # waits for the GPU where there is one
 Step = Callable[[], object]
 
 
+def extent(text: str) -> tuple[int, int]:
+    """Read ``50x84`` as height and width."""
+    try:
+        height, width = map(at_least_one, text.split("x"))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not HxW, such as 50x84"
+        ) from None
+    return height, width
+
+
 def benchmark_parser(
     doc: str,
     rounds: int,
+    seconds: float = math.inf,
     size: tuple[int, int] | None = None,
     sizes: Sequence[str] = (),
-    read: Callable[[str], tuple] | None = None,
+    read: Callable[[str], tuple] = extent,
 ) -> argparse.ArgumentParser:
     """Make a parser with the flags of all benchmarks, and their defaults.
 
@@ -38,12 +51,11 @@ def benchmark_parser(
     number = dict(type=at_least_one)
     words = f"after one that warms up ({rounds})"
     add("--rounds", "--repeats", "--repeat", default=rounds, **number, help=words)
-    words = "after which a case gets no further round, once it has had two (60)"
-    add("--seconds", type=float, default=60.0, help=words)
+    words = f"after which a case gets no further round, once it had two ({seconds})"
+    add("--seconds", type=float, default=seconds, help=words)
     if size:
         add("--size", **number, nargs=2, default=size, metavar=("H", "W"))
     if sizes:
-        read = read or extent
         default = [read(text) for text in sizes]
         how = dict(nargs="+", type=read, metavar="HxW", help=" ".join(sizes))
         add("--sizes", default=default, **how)
@@ -51,17 +63,6 @@ def benchmark_parser(
     add("--threads", **number, help="of a CPU; all cores by default")
     add_output(parser, help="a Markdown file for the table")
     return parser
-
-
-def extent(text: str) -> tuple[int, int]:
-    """Read ``50x84`` as height and width."""
-    try:
-        height, width = map(at_least_one, text.split("x"))
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not HxW, such as 50x84"
-        ) from None
-    return height, width
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
