@@ -146,6 +146,12 @@ def test_what_was_trained_but_not_evaluated_is_not_trained_again(toy):
     assert [line[0] for line in log()] == ["start", "trained", "tested", "tested"]
 
 
+def test_without_another_folder_it_works_in_work_dirs_compare(toy):
+    toy("base.py")
+    assert Path("work_dirs/compare/base/seed_0/run.json").exists()
+    assert Path("work_dirs/compare/comparison.md").exists()
+
+
 def test_runs_beside_each_other_share_the_cores(toy, monkeypatch):
     monkeypatch.setenv("TOY_PEERS", "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))

@@ -32,7 +32,8 @@ def add_cfg_options(
         metavar="KEY=VALUE",
         help="replace settings of the config",
     )
-    parser.set_defaults(launcher="none", work_dir=None, local_rank=0)
+    own = parser.get_default("work_dir")
+    parser.set_defaults(launcher="none", work_dir=own, local_rank=0)
 
 
 def add_output(parser: argparse.ArgumentParser, **kwargs) -> None:

@@ -105,7 +105,9 @@ def read(path: Path, options: list[str]) -> str:
     parser = argparse.ArgumentParser()
     add_cfg_options(parser)
     words = ["--cfg-options", *options] if options else []
-    cfg = load_config(parser.parse_args(words, argparse.Namespace(config=path)))
+    # Whatever the run's folder, its settings are the same.
+    common = argparse.Namespace(config=path, work_dir="")
+    cfg = load_config(parser.parse_args(words, common))
     if cfg.get("test_evaluator") is None:
         raise UserError(f"{path} has no test_evaluator, which gives the metrics")
     return json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
