@@ -18,8 +18,8 @@ def weights_of(
 ) -> "OrderedDict[str, Any]":
     """Return the weights of a checkpoint, without the prefixes of wrappers.
 
-    What isn't a weight (optimizer state, notes beside bare weights) is left out; the
-    versions that PyTorch keeps in ``_metadata`` stay.
+    Dicts beside bare weights (the optimizer's state) are left out; the versions that
+    PyTorch keeps in ``_metadata`` stay.
 
     Args:
         checkpoint: What was loaded: with its weights under ``state_dict``, or bare.
@@ -47,7 +47,7 @@ def weights_of(
     names = {without_wrappers(key): key for key in exact}
     renamed: OrderedDict[str, Any] = OrderedDict()
     for key, value in weights.items():
-        if isinstance(key, str) and not (value is None or isinstance(value, Mapping)):
+        if isinstance(key, str) and not isinstance(value, Mapping):
             bare = without_wrappers(key)
             renamed[key if key in exact else names.get(bare, bare)] = value
     versions = getattr(weights, "_metadata", {})

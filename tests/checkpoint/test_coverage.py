@@ -88,7 +88,9 @@ def test_another_width_is_another_model(r50):
 def test_what_a_test_refuses_a_training_starts_from_with_a_warning(r50, log):
     r101 = mask_rcnn("mask_rcnn_r101")
     check_coverage(r101, r50.state_dict(), "a.pth")
-    assert re.match(r"a.pth: only 307 of the model's 562 keys match; it has no ", log[0])
+    assert re.match(
+        r"a.pth: only 307 of the model's 562 keys match; it has no ", log[0]
+    )
     check_coverage(r50, r101.state_dict(), "a.pth")
     assert "which the model lacks: backbone.layer3.10." in log[-1]
     backbone = {k: v for k, v in r50.state_dict().items() if k.startswith("backbone.")}
