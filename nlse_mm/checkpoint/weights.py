@@ -1,7 +1,7 @@
 """The weights in a checkpoint, under the names that a model has for them."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ _DEPTH = 2  # how far down weights are looked for, to say where they are
 
 
 def weights_of(
-    checkpoint: Mapping[str, Any], path: str, own: Iterable[str] = ()
+    checkpoint: Mapping[str, Any], path: str, own: Collection[str] | None = None
 ) -> "OrderedDict[str, Any]":
     """Return the weights of a checkpoint, without the prefixes of wrappers.
 
@@ -24,8 +24,8 @@ def weights_of(
     Args:
         checkpoint: What was loaded: with its weights under ``state_dict``, or bare.
         path: The checkpoint's name, for the messages.
-        own: The model's keys. One that holds ``module.`` itself is found with and
-            without it.
+        own: The model's keys, if there is one. A key that holds ``module.`` itself is
+            found with and without it, and a model without keys needs no weights.
 
     Raises:
         CheckpointError: If there are no weights where MMEngine looks for them.
@@ -41,9 +41,9 @@ def weights_of(
             f"{path} holds no weights: its state_dict is a {type(weights).__name__}, "
             "not a dict of weights"
         )
-    if not _holds_tensors(weights):
+    if not _holds_tensors(weights) and (own is None or own):
         raise CheckpointError(_why_none(checkpoint, weights, path))
-    exact = set(own)
+    exact = set(own or ())
     names = {without_wrappers(key): key for key in exact}
     renamed: OrderedDict[str, Any] = OrderedDict()
     for key, value in weights.items():

@@ -63,3 +63,9 @@ def test_a_models_own_module_is_found_with_and_without_a_wrapper():
     for prefix in ("", "module.", "_orig_mod.module."):
         weights = weights_of({prefix + k: torch.ones(1) for k in own}, "a.pth", own)
         assert list(weights) == own
+
+
+def test_a_model_without_weights_needs_none(log):
+    for stage in ({}, dict(testing=True), dict(resuming=True)):
+        check_coverage(nn.ReLU(), dict(state_dict={}), "a.pth", **stage)
+    assert set(log) == {"a.pth: 0 of the model's 0 keys match"}
