@@ -11,8 +11,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 
+from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import (
-    add_hook,
     is_file_or_remote,
     load_config,
     parser_with_common_arguments,
@@ -145,7 +145,7 @@ def main() -> None:
     cfg.load_from, cfg.resume = args.checkpoint, False
     loader = cfg.test_dataloader
     loader.setdefault("worker_init_fn", dict(type="nlse_mm.seed_worker"))
-    add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=args.checkpoint, testing=True)
+    add_weights_check(cfg, testing=True)
     RUNNERS.build(cfg).test()
 
 

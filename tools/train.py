@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
+from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
 from nlse_mm.engine.data_files import check_data_files
 from nlse_mm.engine.exact_resume import make_reproducible, set_resume
@@ -94,8 +95,7 @@ def main() -> None:
     make_reproducible(cfg)
     set_checkpoint_hook(cfg)
     add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
-    if cfg.get("load_from"):
-        add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=cfg.load_from)
+    add_weights_check(cfg)
     RUNNERS.build(cfg).train()
 
 
