@@ -104,7 +104,7 @@ class Found:
         elif isinstance(transform, PackKeypoints):
             self.packs_keypoints = True
         elif knows_keypoints(transform):
-            self.may_load = True
+            self.may_load |= base is None or base in LOADERS
             self.is_loaded |= base in LOADERS
             self.packs_keypoints |= base in PACKERS
         elif base in LOADERS:
@@ -147,8 +147,8 @@ class Found:
         if above and hasattr(above[-1], "resize_cfg"):
             advice += f" as the resize_type of {names[-1]}"
         self.refusals.append(
-            f"the pipeline of CocoKeypointDataset has {_name(transform)}{inside}, which "
-            f"leaves keypoints behind: {advice}"
+            f"the pipeline of CocoKeypointDataset has {_name(transform)}{inside}, "
+            f"which leaves keypoints behind: {advice}"
         )
 
 

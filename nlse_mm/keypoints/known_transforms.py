@@ -63,6 +63,7 @@ _MODULES = (
     mmcv.transforms,
     mmdet.datasets.transforms,
     mmdet.datasets.transforms.formatting,
+    mmdet.datasets.transforms.transforms,
     mmengine.dataset,
 )
 

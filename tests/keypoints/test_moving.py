@@ -243,6 +243,15 @@ def test_an_image_without_people_passes():
         assert after["gt_keypoints"].shape == (0, 17, 3)
 
 
+def test_proposals_are_moved_with_boxes_and_keypoints():
+    steps = [STEPS["resize"], STEPS["flip"] | dict(prob=1.0, direction="horizontal")]
+    given = sample() | dict(proposals=HorizontalBoxes(BOXES[:2]))
+    wrapper = dict(type="ProposalBroadcaster", transforms=steps)
+    after = TRANSFORMS.build(wrapper)(given)
+    assert check(sample(), after) > 12
+    assert np.array_equal(after["proposals"].numpy(), after["gt_bboxes"].numpy()[:2])
+
+
 class Quarter(BaseTransform):
     """A user's own: turn by 180 degrees and shift, by the boxes' own methods."""
 
