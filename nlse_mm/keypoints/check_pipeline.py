@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmcv.transforms import BaseTransform
-from mmcv.transforms import Compose as MMCVCompose
+from mmcv.transforms import Compose as ComposeOfMMCV
+from mmcv.transforms import LoadAnnotations as LoadAnnotationsOfMMCV
+from mmcv.transforms import Resize as ResizeOfMMCV
 from mmdet.datasets.transforms import Albu
 from mmengine.dataset import Compose
 
@@ -62,9 +64,10 @@ def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
     if not watched:
         return pipeline
     warnings.warn(
-        f"nobody knows whether {', '.join(found.unknown)} in the pipeline of "
-        "CocoKeypointDataset moves keypoints with their image: each sample is looked "
-        "at; knows_keypoints = True in its class says that it does, or moves nothing",
+        f"it isn't known whether {', '.join(found.unknown)} in the pipeline of "
+        "CocoKeypointDataset moves keypoints with their image: every sample is "
+        "checked; knows_keypoints = True in its class says that it does, or moves "
+        "nothing",
         stacklevel=2,
     )
     return WatchedPipeline(pipeline.transforms, watched)
@@ -90,6 +93,7 @@ class Found:
 
     is_loaded: bool = False  # whether there are keypoints, here
     may_load: bool = False  # whether anything so far may have loaded keypoints
+    boxes_are_arrays: bool = False
     packs_keypoints: bool = False
     stock_loader: str | None = None
     stock_packer: str | None = None
@@ -101,6 +105,9 @@ class Found:
         base = known_base(transform)
         if isinstance(transform, LoadKeypoints):
             self.is_loaded = self.may_load = True
+            self.boxes_are_arrays = transform.box_type is None
+        elif base is LoadAnnotationsOfMMCV and transform.with_keypoints:
+            self.is_loaded = self.may_load = self.boxes_are_arrays = True
         elif isinstance(transform, PackKeypoints):
             self.packs_keypoints = True
         elif knows_keypoints(transform):
@@ -115,6 +122,8 @@ class Found:
             self._refuse(
                 transform, above, "there is none that keeps them: leave it out"
             )
+        elif base is ResizeOfMMCV and self.boxes_are_arrays:
+            pass  # moves arrays of boxes, and keypoints, and can't move other boxes
         elif base in MOVING:
             self._refuse_if_loaded(transform, above, MOVING[base])
         elif moving := _moving_part_of_albu(transform, base):
@@ -142,13 +151,15 @@ class Found:
             self._refuse(transform, above, advice)
 
     def _refuse(self, transform: Any, above: tuple[Any, ...], advice: str) -> None:
-        names = [_name(t) for t in above if type(t) not in (Compose, MMCVCompose)]
+        names = [_name(t) for t in above if type(t) not in (Compose, ComposeOfMMCV)]
         inside = f" in {' > '.join(names)}" if names else ""
         if above and hasattr(above[-1], "resize_cfg"):
             advice += f" as the resize_type of {names[-1]}"
+        if type(transform) is not known_base(transform):
+            advice += "; if it does so itself, set knows_keypoints = True in its class"
         self.refusals.append(
             f"the pipeline of CocoKeypointDataset has {_name(transform)}{inside}, "
-            f"which leaves keypoints behind: {advice}"
+            f"which doesn't keep keypoints with image and boxes: {advice}"
         )
 
 
@@ -157,7 +168,7 @@ def _name(transform: Any) -> str:
 
 
 def _is_compose(value: Any) -> bool:
-    return isinstance(value, (Compose, MMCVCompose))
+    return isinstance(value, (Compose, ComposeOfMMCV))
 
 
 def _is_transform(value: Any) -> bool:

@@ -16,6 +16,7 @@ _MOVING = dict(
     FixScaleResize="use nlse_mm.FixScaleResizeKeypoints",
     FixShapeResize="use nlse_mm.FixShapeResizeKeypoints",
     RandomFlip="use nlse_mm.FlipKeypoints",
+    RandomFlip_GLIP="use nlse_mm.FlipKeypoints",
     RandomCrop="use nlse_mm.CropKeypoints",
     CenterCrop="use nlse_mm.CropKeypoints",
     MinIoURandomCrop="use nlse_mm.MinIoUCropKeypoints",
