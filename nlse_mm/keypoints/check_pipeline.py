@@ -97,6 +97,7 @@ class Found:
     packs_keypoints: bool = False
     stock_loader: str | None = None
     stock_packer: str | None = None
+    rewriting: list[tuple] = field(default_factory=list)  # instances, and where
     refusals: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -106,6 +107,8 @@ class Found:
         if isinstance(transform, LoadKeypoints):
             self.is_loaded = self.may_load = True
             self.boxes_are_arrays = transform.box_type is None
+            for rewriting in self.rewriting:
+                self._refuse(*rewriting, "there is none that keeps them: leave it out")
         elif base is LoadAnnotationsOfMMCV and transform.with_keypoints:
             self.is_loaded = self.may_load = self.boxes_are_arrays = True
         elif isinstance(transform, PackKeypoints):
@@ -119,9 +122,7 @@ class Found:
         elif base in PACKERS:
             self.stock_packer = _name(transform)
         elif base in REWRITING:
-            self._refuse(
-                transform, above, "there is none that keeps them: leave it out"
-            )
+            self.rewriting.append((transform, above))
         elif base is ResizeOfMMCV and self.boxes_are_arrays:
             pass  # moves arrays of boxes, and keypoints, and can't move other boxes
         elif base in MOVING:
@@ -197,7 +198,7 @@ def _parts(transform: Any) -> Iterator[list[list[Callable]]]:
 def _maps_another_image(transform: Any) -> bool:
     """Whether a ``KeyMapper`` gives its transforms another image than ``img``."""
     sources = (getattr(transform, "mapping", None) or {}).get("img", "img")
-    return "img" not in ([sources] if isinstance(sources, str) else list(sources))
+    return "img" not in (sources if isinstance(sources, (list, tuple)) else [sources])
 
 
 def _moving_part_of_albu(transform: Any, base: type | None) -> str | None:

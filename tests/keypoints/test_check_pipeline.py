@@ -118,6 +118,7 @@ def test_instances_rewritten_before_the_loading_are_refused(build):
         ValueError, match="has InstaBoost, which doesn't keep keypoints"
     ):
         build(IMAGE, boost, LOAD, PACK)
+    assert len(build(IMAGE, boost, STOCK_LOAD, STOCK_PACK)) == 1
 
 
 def test_the_resize_of_mmcv_is_right_for_arrays_of_boxes(build):
@@ -180,6 +181,7 @@ def test_what_moves_nothing_is_accepted_and_right(build):
         dict(type="YOLOXHSVRandomAug"),
         dict(type="RandomChoice", transforms=[[COLOUR], [padded, OUR_FLIP]]),
         dict(type="KeyMapper", transforms=[RESIZE], mapping=dict(img="template")),
+        dict(type="KeyMapper", transforms=[RESIZE], mapping=dict(img=...)),
         dict(
             type="RandomChoiceResize",
             scales=[(240, 180)],
