@@ -8,11 +8,12 @@ from pycocotools.coco import COCO
 
 from nlse_mm.registry import DATASETS
 
+from .check_pipeline import ChecksPipeline
 from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 
 
 @DATASETS.register_module()
-class CocoKeypointDataset(CocoDataset):
+class CocoKeypointDataset(ChecksPipeline, CocoDataset):
     """``CocoDataset`` with joints: ``keypoints`` (K, 3) for each instance.
 
     x and y are in pixels, continuous: the file's pixel index + 0.5. The third number is
@@ -27,7 +28,8 @@ class CocoKeypointDataset(CocoDataset):
             with fewer labelled joints (Detectron: 1).
 
     Raises:
-        ValueError: If the joints don't fit each other or the file.
+        ValueError: If the joints don't fit each other or the file, or a transform of
+            the pipeline leaves keypoints behind.
     """
 
     METAINFO = dict(classes=("person",), palette=[(220, 20, 60)], **COCO_PERSON)

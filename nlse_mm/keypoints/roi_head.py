@@ -51,7 +51,12 @@ class KeypointRoIHead(StandardRoIHead):
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList,
     ) -> dict[str, Tensor]:
-        """Losses of all heads over the same sampled regions."""
+        """Losses of all heads over the same sampled regions.
+
+        Raises:
+            ValueError: If a sample has no keypoints, or not those of its image.
+        """
+        _check_keypoints(batch_data_samples)
         instances, ignored, _ = unpack_gt_instances(batch_data_samples)
         sampled = []
         for i, proposals in enumerate(rpn_results_list):
@@ -134,3 +139,21 @@ class KeypointRoIHead(StandardRoIHead):
         for result, part in zip(results, parts, strict=True):
             result.keypoints = part[..., :2]
             result.keypoint_scores = part[..., 3]
+
+
+def _check_keypoints(samples: SampleList) -> None:
+    """Check that the samples have what teaches a keypoint head."""
+    for sample in samples:
+        if "keypoints" not in sample.gt_instances:
+            raise ValueError(
+                "the model has a keypoint head, and the training samples have no "
+                "keypoints: train_dataloader.dataset needs type="
+                "'nlse_mm.CocoKeypointDataset', and its pipeline nlse_mm.LoadKeypoints "
+                "and nlse_mm.PackKeypoints"
+            )
+        if sample.get("gt_of_original_image"):
+            raise ValueError(
+                "the image was resized or flipped before nlse_mm.LoadKeypoints loaded "
+                "its keypoints, as is done for testing: in train_dataloader.dataset."
+                "pipeline it belongs in front of what moves the image"
+            )

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
+from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints import keypoints_to_heatmap
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
@@ -167,3 +168,28 @@ def test_a_mask_head_stands_beside_it():
     assert found.masks.shape == (len(found), 64, 64)
     for key in ("bboxes", "scores", "keypoints", "keypoint_scores"):
         torch.testing.assert_close(found[key], expected[key])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda sample: sample.gt_instances.pop("keypoints"),
+            "the training samples have no keypoints: train_dataloader.dataset needs "
+            "type='nlse_mm.CocoKeypointDataset', and its pipeline "
+            "nlse_mm.LoadKeypoints and nlse_mm.PackKeypoints",
+        ),
+        (
+            lambda sample: sample.set_metainfo(dict(gt_of_original_image=True)),
+            "resized or flipped before nlse_mm.LoadKeypoints loaded its keypoints",
+        ),
+    ],
+    ids=["no keypoints", "keypoints of the original image"],
+)
+def test_samples_that_cannot_teach_keypoints_end_in_a_sentence(spoil, sentence):
+    images = image(2), image(1)
+    spoil(images[1][1])
+    model = build().train()
+    with pytest.raises(ValueError, match="keypoints") as refused:
+        model(**batch(model, True, *images), mode="loss")
+    assert sentence in users_mistake(refused.value)
