@@ -10,7 +10,7 @@ from torch import nn
 
 from nlse_mm.registry import MODELS
 
-from .mixin import mix_in
+from .mixin import mix_in, return_itself
 from .plugin_line import PluginLine, check_is_list
 from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
 
@@ -93,6 +93,8 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
             )
     if lines:
         mix_in(trunk, PluggedTrunk)
+    else:
+        return_itself(trunk)
 
 
 def build_plugin(

@@ -12,7 +12,7 @@ from torch import nn
 from nlse_mm.registry import MODELS
 
 from .dry_run import DryRun
-from .mixin import mix_in
+from .mixin import mix_in, return_itself
 from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
 from .plugin_line import check_is_list
@@ -65,6 +65,8 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
         line.check(model)
     if lines:
         _place(model, lines, kwargs)
+    else:
+        return_itself(model)
     return model
 
 
