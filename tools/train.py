@@ -94,6 +94,7 @@ def main() -> None:
     make_reproducible(cfg)
     set_checkpoint_hook(cfg)
     add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
+    add_hook(cfg, type="nlse_mm.CheckPluginsHook")
     if cfg.get("load_from"):
         add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=cfg.load_from)
     RUNNERS.build(cfg).train()
