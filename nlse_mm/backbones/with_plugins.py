@@ -196,8 +196,8 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
         if len(returned) != 1:
             raise ValueError(
                 f"{line.key}: the module at {line.written} is called {len(returned)} "
-                f"times in a forward pass of {model}; a plugin goes after one that is "
-                "called once"
+                f"times in a forward pass of {model} in evaluation mode; a plugin goes "
+                "after one that is called once"
             )
         out = returned[0]
     wrong = run.why_not_nchw(out)
