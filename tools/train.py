@@ -95,6 +95,7 @@ def main() -> None:
     make_reproducible(cfg)
     set_checkpoint_hook(cfg)
     add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
+    add_hook(cfg, type="nlse_mm.CheckPluginsHook")
     add_weights_check(cfg)
     RUNNERS.build(cfg).train()
 

@@ -17,6 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import nlse_mm.ops  # noqa: F401  defines torch.ops.nlse_mm
 
+from .uncountable import why_uncountable
+
 REGIONS = (
     1000  # of an image, for heads of a two-stage detector; the first 100 get masks
 )
@@ -65,7 +67,8 @@ def complexity(
         kwargs: More arguments of the model's ``forward``, such as ``mode='tensor'``.
 
     Raises:
-        ValueError: If the model needs numbers, or can't take that shape.
+        ValueError: If the model needs numbers or data samples, or can't take that
+            shape; it says which, and where in the model.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     state = {
@@ -88,7 +91,7 @@ def complexity(
     except Exception as error:  # whatever a foreign model raises
         raise ValueError(
             f"{type(model).__name__} can't be counted on an input of {shape}: "
-            f"{type(error).__name__}: {error}"
+            f"{why_uncountable(error)}"
         ) from error
     parameters = sum(p.numel() for p in model.parameters())
     kept_bytes = sum(storage.nbytes() for storage in kept.values())

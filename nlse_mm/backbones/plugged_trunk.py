@@ -8,9 +8,9 @@ from mmcv.cnn import build_plugin_layer
 from mmengine.logging import print_log
 from torch import nn
 
-from nlse_mm.registry import MODELS
+from nlse_mm.registry import MODELS, why_broken
 
-from .mixin import mix_in
+from .mixin import mix_in, return_itself
 from .plugin_line import PluginLine, check_is_list
 from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
 
@@ -93,6 +93,8 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
             )
     if lines:
         mix_in(trunk, PluggedTrunk)
+    else:
+        return_itself(trunk)
 
 
 def build_plugin(
@@ -104,13 +106,18 @@ def build_plugin(
         What to call it, and the plugin.
 
     Raises:
-        ValueError: If no registry has that name, or its arguments are wrong.
+        ValueError: If no registry has that name, its toolbox can't be imported, or its
+            arguments are wrong.
     """
     cfg = dict(cfg)
     postfix = cfg.pop("postfix", "")
+    kind = cfg["type"]
+    scope, dot, _ = kind.partition(".") if isinstance(kind, str) else ("", "", "")
+    if dot and (why := why_broken(scope, "MODELS")):
+        raise ValueError(f"{key}: type={kind!r} is not to be had: {why}")
     try:
         return build_plugin_layer(cfg, postfix, in_channels=in_channels)
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(f"{key}: cfg={cfg}: {error}") from error
     except (KeyError, RuntimeError) as error:
         if _is_registered(cfg["type"]):

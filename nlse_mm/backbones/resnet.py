@@ -19,7 +19,7 @@ def ResNet(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa
 
     `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_. The result is an
     instance of the toolbox's class; parameters keep their names, and without plugins
-    nothing differs.
+    nothing differs but that ``train`` and ``eval`` return it.
 
     Args:
         plugins: Lines of ``cfg``, ``position``, and optionally ``stages`` (a bool a

@@ -95,6 +95,8 @@ class SelfAttentionBlock(BaseModule):
         attention: Arguments of ``nlse_mm.SelfAttention2d``.
     """
 
+    trunk_names = ("attention",)  # the backbone's own, no plugin in it
+
     def __init__(self, channels: int, inside: int, attention: dict[str, Any]):
         super().__init__()
         self.attention = build_conv_layer(

@@ -12,7 +12,7 @@ from torch import nn
 from nlse_mm.registry import MODELS
 
 from .dry_run import DryRun
-from .mixin import mix_in
+from .mixin import mix_in, return_itself
 from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
 from .plugin_line import check_is_list
@@ -65,6 +65,8 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
         line.check(model)
     if lines:
         _place(model, lines, kwargs)
+    else:
+        return_itself(model)
     return model
 
 
@@ -194,8 +196,8 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
         if len(returned) != 1:
             raise ValueError(
                 f"{line.key}: the module at {line.written} is called {len(returned)} "
-                f"times in a forward pass of {model}; a plugin goes after one that is "
-                "called once"
+                f"times in a forward pass of {model} in evaluation mode; a plugin goes "
+                "after one that is called once"
             )
         out = returned[0]
     wrong = run.why_not_nchw(out)

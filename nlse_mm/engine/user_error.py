@@ -13,12 +13,14 @@ import mmengine.registry
 import torch
 
 from nlse_mm.checkpoint import CheckpointError
+from nlse_mm.registry import why_broken
 
 USERS_MISTAKE = 2  # the exit code that argparse and the shell use for a wrong command
 
 _OURS = str(Path(__file__).parents[1])
 _REGISTRY = str(Path(mmengine.registry.__file__).parent)
 _TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
+_UNKNOWN = re.compile(r"(?P<name>(?P<scope>\w+)\.\S+) is not in the \S+ registry")
 # What PyTorch makes of an exception in a data worker: its traceback as the message.
 _WORKERS = re.compile(
     r"""Caught\ \w+\ in\ DataLoader\ worker.*
@@ -70,8 +72,16 @@ def users_mistake(error: Exception) -> str | None:
         is_key = isinstance(error, KeyError) and len(error.args) == 1
         message = str(error.args[0] if is_key else error)
         # MMEngine's advice for an unknown name is about modules of one's own.
-        return " ".join(message.split(" Please check whether")[0].split())
+        message = " ".join(message.split(" Please check whether")[0].split())
+        return _import_error_behind(message) or message
     return None
+
+
+def _import_error_behind(message: str) -> str | None:
+    """Why a name isn't registered, where MMEngine swallowed the error of an import."""
+    unknown = _UNKNOWN.match(message)
+    why = unknown and why_broken(unknown["scope"])
+    return f"{unknown['name']} is not to be had: {why}" if why else None
 
 
 def _is_deliberate(error: Exception) -> bool:

@@ -13,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nlse_mm import ops
 from nlse_mm.registry import MODELS
 
+from .frozen_start import warn_of_frozen_start
+
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
 
@@ -121,6 +123,9 @@ class _NonLocalNd(nn.Module):
             self.g = nn.Sequential(self.g, pool)
             self.phi = pool if mode == "gaussian" else nn.Sequential(self.phi, pool)
         self.init_weights()
+        if zeros_init:
+            last = self.conv_out.norm if self.conv_out.with_norm else self.conv_out.conv
+            warn_of_frozen_start(self, last, norm_cfg)
 
     def init_weights(
         self, std: float | None = None, zeros_init: bool | None = None
