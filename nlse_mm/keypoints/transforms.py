@@ -17,12 +17,15 @@ from mmdet.datasets.transforms import (
 
 from nlse_mm.registry import TRANSFORMS
 
+from .image_size import check_image_size
+
 
 @TRANSFORMS.register_module()
 class LoadKeypoints(LoadAnnotations):
     """``LoadAnnotations`` and the joints of ``CocoKeypointDataset``."""
 
     def transform(self, results: dict) -> dict:
+        check_image_size(results)
         results = super().transform(results)
         K = results.get("num_keypoints", 0)
         keypoints = [i["keypoints"] for i in results.get("instances", [])]
