@@ -1,5 +1,6 @@
 """Say why a data set has nothing in it, or refuses its classes."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -110,17 +111,21 @@ def why_empty(dataset: Any, key: str) -> str:
         return f"{key} is empty: {where} has no images{ending}"
     check_names(dataset, key, lambda sentence: None)
     filters = dict(dataset.filter_cfg or {})
-    dataset.data_list = loaded
-    if not dataset.filter_data():
-        guilty = [f for f in filters if _left(dataset, {f: filters[f]}) == 0] or filters
-        named = ", ".join(f"filter_cfg.{f}={filters[f]!r}" for f in guilty)
-        said = f"{key} is empty: {named} leaves none of {len(loaded)} images of {where}"
-        if "filter_empty_gt" in guilty and classes:
-            said += f", which has no usable annotation of the classes {few(classes)}"
-        return said
-    return f"{key}.indices={dataset._indices} takes none of its {len(loaded)} images"
+    if _left(dataset, loaded, filters):
+        return (
+            f"{key}.indices={dataset._indices} takes none of its {len(loaded)} images"
+        )
+    alone = [f for f in filters if not _left(dataset, loaded, {f: filters[f]})]
+    guilty = alone or filters
+    named = ", ".join(f"filter_cfg.{f}={filters[f]!r}" for f in guilty)
+    said = f"{key} is empty: {named} leaves none of {len(loaded)} images of {where}"
+    if "filter_empty_gt" in guilty and classes:
+        said += f", which has no usable annotation of the classes {few(classes)}"
+    return said
 
 
-def _left(dataset: Any, filters: dict) -> int:
-    dataset.filter_cfg = filters
-    return len(dataset.filter_data())
+def _left(dataset: Any, loaded: list, filters: dict) -> int:
+    """How many images these filters leave."""
+    filtered = copy.copy(dataset)
+    filtered.data_list, filtered.filter_cfg = loaded, filters
+    return len(filtered.filter_data())
