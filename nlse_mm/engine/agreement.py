@@ -59,11 +59,15 @@ def check_heads(
         )
 
 
+def has_words(model: nn.Module) -> bool:
+    """Whether its classes are words that it reads, as GLIP's and Grounding DINO's."""
+    return any("language_model" in path for path, _ in model.named_modules())
+
+
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    modules = dict(model.named_modules())
-    if any("language_model" in path for path in modules):
-        return  # its classes are words
-    for path, module in modules.items():
+    if has_words(model):
+        return
+    for path, module in model.named_modules():
         kind = type(module).__name__
         if (
             not kind.endswith("Head")
@@ -166,7 +170,8 @@ def check_order(
         UserError: If a name has one number here and another there.
     """
     for i, name in enumerate(others):
-        if name in names and list(names).index(name) != i:
+        is_same = i < len(names) and names[i] == name
+        if not is_same and name in names:
             raise UserError(
                 f"{name!r} is number {i} in {other} ({few(others)}), but number "
                 f"{list(names).index(name)} in {key} ({few(names)})"

@@ -10,7 +10,14 @@ from torch import nn
 
 from nlse_mm.registry import HOOKS
 
-from .agreement import check_evaluator, check_heads, check_names, check_order
+from .agreement import (
+    Warn,
+    check_evaluator,
+    check_heads,
+    check_names,
+    check_order,
+    has_words,
+)
 from .class_names import label_names, leaves
 from .empty_data import refuse_empty_loops
 from .image_sizes import check_image_sizes
@@ -41,14 +48,9 @@ class CheckAgreementHook(Hook):
         val = _check(runner, "val", runner._val_loop)
         if train is None or val is None:
             return
-        warn = runner.logger.warning
-        keys = [f"{part}_dataloader.dataset" for part in ("train", "val")]
-        names = [label_names(*pair) for pair in zip((train, val), keys, strict=True)]
-        if None not in names:
-            check_order(names[0], keys[0], names[1], keys[1], warn)
-        keypoints = [dataset.metainfo.get("keypoints") for dataset in (train, val)]
-        if None not in keypoints:
-            check_order(keypoints[0], keys[0], keypoints[1], keys[1], warn)
+        if not has_words(runner.model):
+            keys = [f"{part}_dataloader.dataset" for part in ("train", "val")]
+            _check_same(train, keys[0], val, keys[1], runner.logger.warning)
 
     def before_test(self, runner: Runner) -> None:
         """Compare what a test uses.
@@ -74,9 +76,23 @@ def _check(runner: Runner, part: str, loop: Any) -> Any:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             check_label_images(leaf, key, model, warn, training=part == "train")
             check_image_sizes(leaf, key, warn)
+    first_key, first = found[0]
+    for key, leaf in () if has_words(model) else found[1:]:
+        _check_same(first, first_key, leaf, key, warn)
     if part != "train":
-        check_evaluator(runner.cfg.get(f"{part}_evaluator"), part, found[0][1])
-    return found[0][1]
+        check_evaluator(runner.cfg.get(f"{part}_evaluator"), part, first)
+    return first
+
+
+def _check_same(first: Any, key: str, second: Any, other: str, warn: Warn) -> None:
+    """Compare the numbers of classes and keypoints of two data sets."""
+    keypoints = [
+        (getattr(dataset, "metainfo", None) or {}).get("keypoints")
+        for dataset in (first, second)
+    ]
+    for one, two in ((label_names(first, key), label_names(second, other)), keypoints):
+        if one is not None and two is not None:
+            check_order(one, key, two, other, warn)
 
 
 def _without_wrappers(model: nn.Module) -> nn.Module:

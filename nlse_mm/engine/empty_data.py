@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.runner import Runner
 
 from .agreement import check_names
@@ -28,7 +28,7 @@ def explain_unusable_data(runner: Runner) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, AssertionError, ArithmeticError) as error:
+    except (ValueError, TypeError, AssertionError, ArithmeticError) as error:
         frames = list(_frames(error))
         part = next(
             (
@@ -71,7 +71,14 @@ def _explain_building(frame: FrameType, key: str, message: str) -> None:
     """Raise the sentence if this call is a data set's that can't be built."""
     name, own = frame.f_code.co_name, frame.f_locals
     dataset = own.get("self")
-    if name == "_serialize_data" and not dataset.data_list:
+    if isinstance(dataset, ConcatDataset) and {"i", "key"} <= set(own):
+        number, differs = own["i"] - 1, own["key"]
+        raise UserError(
+            f"{key}.datasets[{number}].metainfo.{differs} isn't that of {key}."
+            f"datasets[0]: data sets are joined only if they agree ({message})"
+        )
+    is_empty = isinstance(dataset, BaseDataset) and not dataset.data_list
+    if name == "_serialize_data" and is_empty:
         raise UserError(why_empty(dataset, key))
     if name == "get_label_map" and {"old_classes", "new_classes"} <= set(own):
         old, new = own["old_classes"], own["new_classes"]

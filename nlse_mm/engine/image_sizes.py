@@ -71,16 +71,17 @@ def loaded_size(path: Any, loader: Any) -> tuple[tuple[int, int] | None, bool]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            orientation = image.getexif().get(_EXIF_ORIENTATION)
+            is_turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+            is_jpeg = image.format == "JPEG"
     except (OSError, ValueError, AttributeError, SyntaxError):
         return None, False
-    how = getattr(loader, "color_type", "color")
-    is_heeded = how in ("color", "grayscale") and getattr(
-        loader, "imdecode_backend", "cv2"
-    ) in ("cv2", "pillow", None)
-    if is_heeded and orientation in _TURNED:
-        return (width, height), True
-    return (height, width), False
+    backend = getattr(loader, "imdecode_backend", None)
+    is_heeded = getattr(loader, "color_type", None) in ("color", "grayscale")
+    if not (is_turned and is_heeded and backend in ("cv2", "pillow")):
+        return (height, width), False
+    if backend == "cv2" and not is_jpeg:  # it depends on OpenCV's version
+        return None, False
+    return (width, height), True
 
 
 def _sticks_out(info: dict, size: tuple[int, int]) -> bool:

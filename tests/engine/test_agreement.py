@@ -254,6 +254,7 @@ def test_a_file_without_categories_has_none(tmp_path, text):
 def test_the_same_name_must_have_the_same_number_in_training_and_evaluation():
     said = []
     check_order(("cat", "dog"), "train", ("cat", "dog"), "val", said.append)
+    check_order(("bed", "bed"), "train", ("bed", "bed"), "val", said.append)
     assert said == []
     check_order(("cat", "dog"), "train", ("cat",), "val", said.append)
     check_order(("person",), "train", ("pedestrian",), "val", said.append)

@@ -113,3 +113,15 @@ def test_a_segmentation_data_set_that_cannot_be_built(
         explain_unusable_data(NOTHING_BUILT),
     ):
         DATASETS.build(cfg | settings)
+
+
+def test_data_sets_of_other_classes_cannot_be_joined(coco, build):
+    first, second = (
+        build(coco(name, "ring", name), "ring", name) for name in ("star", "cross")
+    )
+    words = r"datasets\[1\]\.metainfo\.classes isn't that of .*datasets\[0\]"
+    with (
+        pytest.raises(UserError, match=words),
+        explain_unusable_data(NOTHING_BUILT),
+    ):
+        DATASETS.build(dict(type="mmengine.ConcatDataset", datasets=[first, second]))
