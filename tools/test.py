@@ -13,11 +13,13 @@ from mmengine.registry import RUNNERS
 
 from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import (
+    add_hook,
     is_file_or_remote,
     load_config,
     parser_with_common_arguments,
 )
 from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.parent import die_with_torchrun
 from nlse_mm.engine.process_group import start_process_group
 from nlse_mm.engine.user_error import UserError, in_one_sentence
@@ -146,7 +148,10 @@ def main() -> None:
     loader = cfg.test_dataloader
     loader.setdefault("worker_init_fn", dict(type="nlse_mm.seed_worker"))
     add_weights_check(cfg, testing=True)
-    RUNNERS.build(cfg).test()
+    add_hook(cfg, type="nlse_mm.CheckAgreementHook")
+    runner = RUNNERS.build(cfg)
+    with explain_unusable_data(runner):
+        runner.test()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
 from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.exact_resume import make_reproducible, set_resume
 from nlse_mm.engine.parent import die_with_torchrun
 from nlse_mm.engine.process_group import start_process_group
@@ -97,7 +98,10 @@ def main() -> None:
     add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
     add_hook(cfg, type="nlse_mm.CheckPluginsHook")
     add_weights_check(cfg)
-    RUNNERS.build(cfg).train()
+    add_hook(cfg, type="nlse_mm.CheckAgreementHook")
+    runner = RUNNERS.build(cfg)
+    with explain_unusable_data(runner):
+        runner.train()
 
 
 if __name__ == "__main__":

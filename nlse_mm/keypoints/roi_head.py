@@ -81,6 +81,7 @@ class KeypointRoIHead(StandardRoIHead):
         instances: InstanceList,
     ) -> dict[str, Tensor]:
         """The keypoint head's loss over the regions that show a labelled joint."""
+        self._check_number(instances)
         rois = bbox2roi([s.pos_priors for s in sampled])
         joints = []
         for result, truth in zip(sampled, instances, strict=True):
@@ -92,6 +93,16 @@ class KeypointRoIHead(StandardRoIHead):
         shown = valid.any(1)
         maps = self.keypoint_maps(x, rois[shown])
         return self.keypoint_head.loss(maps, cells[shown], valid[shown])
+
+    def _check_number(self, instances: InstanceList) -> None:
+        number = getattr(self.keypoint_head, "num_keypoints", None)
+        for truth in instances:
+            K = truth.keypoints.shape[1]
+            if len(truth) and number not in (None, K):
+                raise ValueError(
+                    f"roi_head.keypoint_head.num_keypoints={number}, but the data set "
+                    f"has {K} keypoints: the numbers must be equal"
+                )
 
     def keypoint_maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """Logits (R, K, S, S) of regions (R, 5)."""

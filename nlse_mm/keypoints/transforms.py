@@ -30,6 +30,7 @@ from mmdet.datasets.transforms import (
 from nlse_mm.registry import TRANSFORMS
 
 from .follow_boxes import MovesKeypoints
+from .image_size import check_image_size
 from .moved import check_keypoints_moved, is_of_original_image, note_image
 
 
@@ -43,6 +44,7 @@ class LoadKeypoints(LoadAnnotations):
 
     def transform(self, results: dict) -> dict:
         """Load the annotations of one image."""
+        check_image_size(results)
         results = super().transform(results)
         K = results.get("num_keypoints", 0)
         instances = results.get("instances", [])

@@ -6,6 +6,8 @@ from mmengine.structures import InstanceData
 
 from nlse_mm.registry import VISUALIZERS
 
+from .sides import side_of
+
 LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
 
 
@@ -85,6 +87,4 @@ class KeypointVisualizer(DetLocalVisualizer):
 
 
 def _colour(name: str) -> tuple[int, int, int]:
-    if "left" in name:
-        return LEFT
-    return RIGHT if "right" in name else MIDDLE
+    return {"left": LEFT, "right": RIGHT}.get(side_of(name), MIDDLE)

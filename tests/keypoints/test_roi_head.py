@@ -115,6 +115,19 @@ def test_the_loss_is_over_the_regions_that_show_a_joint():
     torch.testing.assert_close(found["loss_keypoint"], expected / count)
 
 
+@pytest.mark.parametrize("K", [5, 18])
+def test_another_number_of_keypoints_than_the_heads_is_named(K):
+    model = build().train()
+    inputs = batch(model, True, image(2), image(1))
+    for sample in inputs["data_samples"]:
+        truth = sample.gt_instances
+        truth.keypoints = torch.rand(len(truth), K, 2)
+        truth.keypoints_visible = torch.ones(len(truth), K)
+    words = rf"keypoint_head\.num_keypoints=17, but the data set has {K} keypoints"
+    with pytest.raises(ValueError, match=words):
+        model(**inputs, mode="loss")
+
+
 def test_joints_and_boxes_are_rescaled_alike():
     model = build().eval()
     picture, sample = image(0, scale=(2.0, 1.5))
