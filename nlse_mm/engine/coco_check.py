@@ -112,7 +112,19 @@ def _check_dataset(dataset: Node, read: Read, training: bool) -> None:
     if dataset.is_a("CocoPanopticDataset"):
         check_panoptic(content, dataset.path)
     elif dataset.inherits("CocoDataset", "parse_data_info", "COCOAPI"):
-        check_for_dataset(content, dataset.path, training)
+        masks = _loads_masks(dataset.config.get("pipeline"))
+        classes = dataset.classes()
+        check_for_dataset(
+            content, dataset.path, classes, training=training, masks=masks
+        )
+
+
+def _loads_masks(node: Any) -> bool:
+    if isinstance(node, (list, tuple)):
+        return any(map(_loads_masks, node))
+    if not isinstance(node, dict):
+        return False
+    return bool(node.get("with_mask")) or any(map(_loads_masks, node.values()))
 
 
 def _check_metric(metric: Node, datasets: Sequence[Node], read: Read) -> None:

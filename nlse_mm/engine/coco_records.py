@@ -13,13 +13,22 @@ from .coco_json import short
 Content = dict[str, Any]
 
 
-def check_for_dataset(content: Content, path: str, training: bool) -> None:
+def check_for_dataset(
+    content: Content,
+    path: str,
+    classes: Collection[str] | None,
+    *,
+    training: bool,
+    masks: bool,
+) -> None:
     """Check images and annotations as ``CocoDataset`` reads them.
 
     Args:
         content: The file.
         path: Its name, for messages.
+        classes: The classes that are read; None: not known.
         training: Whether ``filter_cfg`` compares the images' sizes.
+        masks: Whether the pipeline loads masks.
 
     Raises:
         ValueError: Naming file, entry and key.
@@ -34,6 +43,7 @@ def check_for_dataset(content: Content, path: str, training: bool) -> None:
             raise ValueError(f"{where}: file_name={shown} is not a name")
         if training:
             _check_size(image, where)
+    used = _category_ids(content, path, classes)
     ids: set[Any] = set()
     for where, annotation in _annotations(content, path, images):
         if annotation["id"] in ids:
@@ -46,8 +56,14 @@ def check_for_dataset(content: Content, path: str, training: bool) -> None:
         x, y, w, h = _box(annotation, where)
         wide = min(x + w, image["width"]) - max(x, 0)
         tall = min(y + h, image["height"]) - max(y, 0)
-        if wide > 0 and tall > 0:  # others are left out, unread
-            _check_number(annotation, "area", where)
+        if wide <= 0 or tall <= 0:
+            continue  # left out, the rest unread
+        area = annotation.get("area")
+        if not isinstance(area, (int, float)):
+            raise ValueError(f"{where} {_lacks('area', area)}")
+        is_left_out = area <= 0 or w < 1 or h < 1
+        if masks and not is_left_out and annotation["category_id"] in used:
+            _check_mask(annotation, where, "the pipeline (with_mask)")
 
 
 def check_for_metric(
@@ -68,11 +84,7 @@ def check_for_metric(
         ValueError: Naming file, entry and key.
     """
     images = _images(content, path)
-    evaluated = {
-        category.get("id")
-        for category in content["categories"]
-        if classes is None or category.get("name") in classes
-    }
+    evaluated = _category_ids(content, path, classes)
     for where, annotation in _annotations(content, path, images):
         if annotation["category_id"] not in evaluated:
             continue
@@ -87,11 +99,7 @@ def check_for_metric(
         if set(metrics) - {"segm"}:
             _box(annotation, where)
         if "segm" in metrics:
-            segmentation = annotation.get("segmentation")
-            if not isinstance(segmentation, (list, dict)) or not segmentation:
-                raise ValueError(
-                    f"{where} has no segmentation, which metric='segm' needs"
-                )
+            _check_mask(annotation, where, "metric='segm'")
             _check_size(images[annotation["image_id"]][1], where)
 
 
@@ -108,6 +116,16 @@ def check_panoptic(content: Content, path: str) -> None:
             raise ValueError(
                 f"{where} has no segments_info: a panoptic_*.json is needed"
             )
+
+
+def _category_ids(
+    content: Content, path: str, classes: Collection[str] | None
+) -> set[Any]:
+    return {
+        _id(category, "id", f"{path}: categories[{i}]")
+        for i, category in enumerate(content["categories"])
+        if classes is None or category.get("name") in classes
+    }
 
 
 def _images(content: Content, path: str) -> dict[Any, tuple[str, dict]]:
@@ -151,10 +169,20 @@ def _box(annotation: dict, where: str) -> list[float]:
 
 
 def _check_number(entry: dict, key: str, where: str) -> None:
-    if entry.get(key) is None:
-        raise ValueError(f"{where} has no {key}")
-    if not _is_number(entry[key]):
-        raise ValueError(f"{where}: {key}={short(entry[key])} is not a number")
+    if not _is_number(entry.get(key)):
+        raise ValueError(f"{where} {_lacks(key, entry.get(key))}")
+
+
+def _lacks(key: str, value: Any) -> str:
+    if value is None:
+        return f"has no {key}"
+    return f"has {key}={short(value)}, which is not a number"
+
+
+def _check_mask(annotation: dict, where: str, user: str) -> None:
+    segmentation = annotation.get("segmentation")
+    if not isinstance(segmentation, (list, dict)) or not segmentation:
+        raise ValueError(f"{where} has no segmentation, which {user} needs")
 
 
 def _check_size(image: dict, where: str) -> None:

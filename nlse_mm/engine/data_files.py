@@ -53,6 +53,18 @@ def check_data_files(cfg: Config, *parts: str) -> None:
             check_coco_files(found, metrics, part == "train")
 
 
+def fill_ann_files(cfg: Config, *parts: str) -> None:
+    """Give a keypoint metric without an ``ann_file`` its only data set's, in place."""
+    for part in parts:
+        loader = cfg.get(f"{part}_dataloader") or {}
+        datasets = [dataset for _, dataset in _datasets(loader.get("dataset"), "")]
+        for _, metric in _evaluators(cfg.get(f"{part}_evaluator"), ""):
+            is_ours = metric.get("type") == "nlse_mm.CocoKeypointMetric"
+            if is_ours and metric.get("ann_file") is None and len(datasets) == 1:
+                root = datasets[0].get("data_root") or ""
+                metric["ann_file"] = os.path.join(root, datasets[0].get("ann_file", ""))
+
+
 def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The datasets proper, below any wrappers (ConcatDataset, RepeatDataset ...)."""
     if isinstance(node, (list, tuple)):

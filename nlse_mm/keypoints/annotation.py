@@ -3,6 +3,7 @@
 Shapes: K keypoints.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -144,7 +145,8 @@ class Cleaner:
         """Pixels: the file's, or else the mask's, or else the box's."""
         given = raw.get("area")
         area = number(given)
-        if is_absent(given) or area == 0:
+        is_finite = not isinstance(given, float) or math.isfinite(given)
+        if is_absent(given) or area == 0 or not is_finite:
             extent = mask_extent(raw.get("segmentation"), size)
             source = "the box" if extent is None else "the mask"
             self.supplied[f"area, taken from {source}"] += 1

@@ -94,6 +94,7 @@ SUPPLIED = {
     "no area": on_all("area"),
     "area null": on("annotations", "area", None),
     "area of a table's empty cell": on("annotations", "area", NAN),
+    "area infinite": on("annotations", "area", float("inf")),
     "area 0": on("annotations", "area", 0),
     "area as text": as_texts("area"),
     "no bbox": on_all("bbox"),
@@ -128,7 +129,6 @@ SUPPLIED = {
 }
 REFUSED = {
     "area -5": (on("annotations", "area", -5), "(id 1): area=-5 is not a number"),
-    "area inf": (on("annotations", "area", float("inf")), "(id 1): area=inf"),
     "area a list": (on("annotations", "area", [1]), "(id 1): area=[1]"),
     "area true": (on("annotations", "area", True), "(id 1): area=True"),
     "area 1e30": (on("annotations", "area", 1e30), "(id 1): area=1e+30 is more"),

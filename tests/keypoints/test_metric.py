@@ -257,10 +257,11 @@ def one_person(tmp_path):
         category_id=1,
         bbox=[30, 30, 40, 50],
         area=1200,
+        iscrowd=0,
         keypoints=[50, 50, 2] * 17,
     )
     image = dict(id=1, file_name="1.png", width=120, height=90)
-    category = dict(id=1, name="person")
+    category = dict(id=1, name="person", keypoints=COCO_PERSON["keypoints"])
     content = dict(images=[image], annotations=[annotation], categories=[category])
     (tmp_path / "one.json").write_text(json.dumps(content))
     return tmp_path / "one.json"
