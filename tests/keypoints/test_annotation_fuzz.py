@@ -57,7 +57,7 @@ def mutated(seed):
         elif kind == "twice" and isinstance(parent, list):
             parent.append(copy.deepcopy(value))
         else:
-            parent[path[-1]] = rng.choice(VALUES)
+            parent[path[-1]] = copy.deepcopy(rng.choice(VALUES))
         changed.append(path)
     return content, changed
 
