@@ -85,7 +85,11 @@ def check_for_metric(
     """
     images = _images(content, path)
     evaluated = _category_ids(content, path, classes)
+    ids: set[Any] = set()
     for where, annotation in _annotations(content, path, images):
+        if annotation["id"] in ids:  # pycocotools takes one of them twice
+            raise ValueError(f"{where}: id is another one's, too")
+        ids.add(annotation["id"])
         if annotation["category_id"] not in evaluated:
             continue
         _check_number(annotation, "area", where)

@@ -143,6 +143,7 @@ FILES = {
     "bbox null": (on("annotations", "bbox", None), "annotations[0] (id 1) has no bbox"),
     "bbox of texts": (on("annotations", "bbox", list("abcd")), "bbox=['a', 'b'"),
     "bbox with NaN": (on("annotations", "bbox", [NAN, 1, 2, 3]), "bbox=[nan, 1, 2, 3]"),
+    "id twice": (on("annotations", "id", 2), "id is another one's, too"),
     "no area": (on("annotations", "area"), "annotations[0] (id 1) has no area"),
     "area a text": (
         on("annotations", "area", "9"),
@@ -151,7 +152,6 @@ FILES = {
 }
 DATA_SETS = {
     "no annotations": (on("", "annotations"), "has no annotations"),
-    "id twice": (on("annotations", "id", 2), "id is another one's, too"),
     "no width": (on("images", "width"), "images[0] has no width"),
     "width a text": (on("images", "width", "120"), "width='120' of its image is not"),
     "no file_name": (on("images", "file_name"), "images[0] has no file_name"),
