@@ -23,7 +23,7 @@ ALLOWED = {
     "backbones": {"ops", "checkpoint"},
     "heads": {"plugins"},
     "datasets": set(),
-    "keypoints": set(),
+    "keypoints": {"engine"},
     "checkpoint": set(),
     "engine": {"checkpoint"},
     "analysis": {"ops", "plugins"},

@@ -18,7 +18,7 @@ from nlse_mm.engine.config import (
     load_config,
     parser_with_common_arguments,
 )
-from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.data_files import check_data_files, fill_ann_files
 from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.parent import die_with_torchrun
 from nlse_mm.engine.process_group import start_process_group
@@ -136,6 +136,7 @@ def main() -> None:
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if cfg.get(key) is None:
             raise UserError(f"{args.config} has no {key}, which a test needs")
+    fill_ann_files(cfg, "test")
     check_data_files(cfg, "test")
     if args.show or args.show_dir:
         set_pictures(cfg, args)

@@ -14,7 +14,7 @@ from mmengine.registry import RUNNERS
 
 from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
-from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.data_files import check_data_files, fill_ann_files
 from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.exact_resume import make_reproducible, set_resume
 from nlse_mm.engine.parent import die_with_torchrun
@@ -90,6 +90,7 @@ def main() -> None:
     set_amp(cfg, args.amp)
     if args.auto_scale_lr:
         set_lr_scaling(cfg)
+    fill_ann_files(cfg, "val")
     check_data_files(cfg, "train", "val")
     start_process_group(cfg)
     set_resume(cfg, args.resume)

@@ -1,6 +1,7 @@
 """What a data set says about its joints: names, flip pairs, skeleton, sigmas."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,9 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
                     f"keypoints {tuple(names)}"
                 )
     sigmas = metainfo.get("sigmas")
-    if sigmas is None or len(sigmas) != len(names) or min(sigmas) <= 0:
+    spreads = list(sigmas) if np.iterable(sigmas) else []
+    usable = [s for s in spreads if isinstance(s, Real) and 0 < s < float("inf")]
+    if not len(names) == len(spreads) == len(usable):
         raise ValueError(
             f"metainfo sigmas={sigmas} is not {len(names)} numbers above 0, one for "
             "each of the keypoints"
