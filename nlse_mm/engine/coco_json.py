@@ -1,7 +1,6 @@
 """Read COCO's JSON files, or say in one sentence why one can't be read."""
 
 import json
-import mmap
 import os
 import reprlib
 from collections.abc import Sequence
@@ -81,28 +80,6 @@ def check_lists(
     return content | lists
 
 
-def read_categories(path: str) -> list[dict[str, Any]]:
-    """Read the categories of an annotation file, each with an ``id`` and a ``name``.
-
-    Of a large file only they are parsed, where they can be found.
-
-    Raises:
-        ValueError: As ``read_coco``; also for a category without either.
-    """
-    if os.path.isfile(path) and os.path.getsize(path) > SMALL:
-        found = _last_list(path, b'"categories"')
-    else:
-        found = None
-    if found is None:
-        found = read_coco(path, required=("categories",))["categories"]
-    for i, category in enumerate(found):
-        if not isinstance(category.get("name"), str) or "id" not in category:
-            raise ValueError(
-                f"{path}: categories[{i}] is {short(category)}, without an id or a name"
-            )
-    return found
-
-
 def check_large(path: str, required: Sequence[str] = LISTS) -> None:
     """Check a file that is too large to be parsed twice: its ends, keys and brackets.
 
@@ -175,19 +152,3 @@ def _why(content: bytes, error: Exception) -> str:
         return "is cut short: the JSON isn't complete"
     where = f"line {error.lineno}, column {error.colno}"
     return f"is not JSON: {error.msg[0].lower()}{error.msg[1:]} at {where}"
-
-
-def _last_list(path: str, key: bytes) -> list[dict[str, Any]] | None:
-    """Parse the list behind the last ``key`` of a file; None if that doesn't work."""
-    readable = dict(access=mmap.ACCESS_READ)
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, **readable) as content:
-        start = content.rfind(key)
-        if start < 0 or len(content) - start > SMALL:
-            return None
-        try:
-            text = content[start + len(key) :].decode().lstrip(" \t\r\n:")
-            found, _ = json.JSONDecoder().raw_decode(text)
-        except (ValueError, RecursionError):
-            return None
-    is_list = isinstance(found, list) and all(isinstance(c, dict) for c in found)
-    return found if is_list else None

@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, METRICS
 from pycocotools import mask as rle_tools
 from small_keypoint_file import META, NAMES, small
 
-from nlse_mm.engine.coco_json import SMALL, check_large, read_categories, read_coco
+from nlse_mm.engine.coco_json import check_large
 from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints.annotation_file import read_keypoints
 from nlse_mm.keypoints.mask_extent import mask_extent
@@ -509,21 +509,3 @@ def test_a_large_file_is_checked_without_being_parsed(tmp_path, monkeypatch):
             check_large(str(path))
     path.write_text(TEXT.replace("1.png", "1}}].png"))
     check_large(str(path))
-
-
-def test_the_categories_of_a_large_file_are_read_without_the_rest(
-    tmp_path, monkeypatch
-):
-    path = tmp_path / "a.json"
-    path.write_text(TEXT)
-    assert read_categories(str(path)) == small()["categories"]
-    assert path.stat().st_size < SMALL
-    monkeypatch.setattr("nlse_mm.engine.coco_json.SMALL", 1000)
-    path.write_text(TEXT.replace("[", "[" + " " * 1000, 1))
-    monkeypatch.setattr("nlse_mm.engine.coco_json.read_coco", pytest.fail)
-    assert [c["name"] for c in read_categories(str(path))] == ["person"]
-    monkeypatch.undo()
-    path.write_text('{"categories": [{"id": 1}]}')
-    with pytest.raises(ValueError, match=r"categories\[0\] is {'id': 1}, without"):
-        read_categories(str(path))
-    assert read_coco(str(path), required=())["images"] == []
