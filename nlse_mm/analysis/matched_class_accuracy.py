@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from mmengine.evaluator import BaseMetric
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import METRICS
 
 
 @METRICS.register_module()
+@checked
 class MatchedClassAccuracy(BaseMetric):
     """Of the objects that were found, the share whose class is right; how many were.
 

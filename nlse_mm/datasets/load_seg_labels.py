@@ -4,10 +4,12 @@ from typing import Any
 
 from mmseg.datasets.transforms import LoadAnnotations
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
+@checked(at_least=dict(num_classes=1))
 class LoadSegLabels(LoadAnnotations):
     """MMSegmentation's ``LoadAnnotations``, with the labels checked.
 

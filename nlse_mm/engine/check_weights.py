@@ -6,11 +6,13 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.checkpoint import check_coverage
 from nlse_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
+@checked
 class CheckWeightsHook(Hook):
     """``nlse_mm.checkpoint.check_coverage`` for what is resumed, loaded or tested.
 

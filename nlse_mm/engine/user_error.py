@@ -5,13 +5,14 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, FrameType
 
 import mmengine.registry
 import torch
 
+from nlse_mm.arguments import blame, frames_of, is_stock
 from nlse_mm.checkpoint import CheckpointError
 
 USERS_MISTAKE = 2  # the exit code that argparse and the shell use for a wrong command
@@ -38,11 +39,11 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
     """Make ``main`` end a user's mistake with a sentence on stderr and exit code 2.
 
     A mistake is a ``UserError``, a ``CheckpointError``, an exception that a ``raise``
-    of this package throws on purpose (a misspelt ``position``), or a name or argument
-    that MMEngine's registry refuses; in the process itself or in one of its data
-    workers. Of the processes of one machine the first one speaks, and each of them
-    where the data is wrong, which is its own. ``NLSE_MM_TRACEBACK=1`` shows the
-    traceback of these, too.
+    of this package throws on purpose (a misspelt ``position``), a name or argument that
+    MMEngine's registry refuses, or whatever a toolbox's constructor makes of a config;
+    in the process itself or in one of its data workers. Of the processes of one machine
+    the first one speaks, and each of them where the data is wrong, which is its own.
+    ``NLSE_MM_TRACEBACK=1`` shows the traceback of these, too.
     """
 
     @functools.wraps(main)
@@ -71,13 +72,57 @@ def users_mistake(error: Exception) -> str | None:
         message = str(error.args[0] if is_key else error)
         # MMEngine's advice for an unknown name is about modules of one's own.
         return " ".join(message.split(" Please check whether")[0].split())
-    return None
+    return _refused_by_a_toolbox(error)
+
+
+def _refused_by_a_toolbox(error: Exception) -> str | None:
+    """The sentence for what a stock constructor makes of a config; None otherwise.
+
+    Only the toolboxes' code may have had a part in it: an exception of the user's own
+    class keeps its traceback, and so does one below ours, except where a constructor
+    of ours hands arguments on to its stock parent.
+    """
+    frames = frames_of(error.__traceback__)
+    built = [i for i, (frame, _) in enumerate(frames) if _builds(frame.f_code)]
+    if not built or isinstance(error, MemoryError):
+        return None
+    config = frames[built[-1]][0].f_locals.get("cfg", {})
+    inner = frames[built[-1] + 1 :]
+    ours = [i for i, (frame, _) in enumerate(inner) if _is_ours(frame)]
+    if ours:
+        inner = inner[ours[-1] + 1 :]
+        if not inner or not _constructs_ours(inner[0][0]):
+            return None
+    if not inner or not all(is_stock(frame) for frame, _ in inner):
+        return None
+    given = {key: value for key, value in config.items() if key != "type"}
+    said = " ".join(blame(error, given, inner).split())
+    return (
+        f"type={config.get('type')!r} refuses {said}; NLSE_MM_TRACEBACK=1 shows where"
+    )
+
+
+def _builds(code: CodeType) -> bool:
+    is_registrys = code.co_filename.startswith(_REGISTRY)
+    return is_registrys and code.co_name == "build_from_cfg"
+
+
+def _constructs_ours(frame: FrameType) -> bool:
+    """Whether it is a stock constructor at work on an instance of a class of ours."""
+    cls = type(frame.f_locals.get("self"))
+    return frame.f_code.co_name == "__init__" and cls.__module__.startswith("nlse_mm")
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_OURS)
 
 
 def _is_deliberate(error: Exception) -> bool:
     if not isinstance(error, (KeyError, ValueError, TypeError, OSError, ImportError)):
         return False
-    *_, (filename, line) = _frames(error.__traceback__)
+    frame, number = frames_of(error.__traceback__)[-1]
+    filename = frame.f_code.co_filename
+    line = linecache.getline(filename, number).strip()
     return filename.startswith(_REGISTRY) or _is_our_raise(filename, line)
 
 
@@ -88,13 +133,6 @@ def _is_our_raise(filename: str, line: str) -> bool:
 def _is_of_data(error: Exception) -> bool:
     """Whether it was thrown while a batch was read."""
     return any(
-        filename.startswith(_TORCH_DATA) for filename, _ in _frames(error.__traceback__)
+        frame.f_code.co_filename.startswith(_TORCH_DATA)
+        for frame, _ in frames_of(error.__traceback__)
     )
-
-
-def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, str]]:
-    """File and source line of the calls that led to an exception, outermost first."""
-    while traceback:
-        filename = traceback.tb_frame.f_code.co_filename
-        yield filename, linecache.getline(filename, traceback.tb_lineno).strip()
-        traceback = traceback.tb_next

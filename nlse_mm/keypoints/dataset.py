@@ -6,12 +6,14 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import DATASETS
 
 from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 
 
 @DATASETS.register_module()
+@checked
 class CocoKeypointDataset(CocoDataset):
     """``CocoDataset`` with joints: ``keypoints`` (K, 3) for each instance.
 

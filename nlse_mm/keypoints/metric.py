@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import METRICS
 
 from .dataset import check_categories
@@ -25,6 +26,7 @@ _STATS = dict(
 
 
 @METRICS.register_module()
+@checked
 class CocoKeypointMetric(BaseMetric):
     """AP over OKS thresholds 0.50 to 0.95, and box AP beside it, with pycocotools.
 

@@ -15,10 +15,12 @@ from mmdet.datasets.transforms import (
     Resize,
 )
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
+@checked
 class LoadKeypoints(LoadAnnotations):
     """``LoadAnnotations`` and the joints of ``CocoKeypointDataset``."""
 
@@ -32,6 +34,7 @@ class LoadKeypoints(LoadAnnotations):
 
 
 @TRANSFORMS.register_module()
+@checked
 class ResizeKeypoints(Resize):
     """``Resize``, joints too."""
 
@@ -44,6 +47,7 @@ class ResizeKeypoints(Resize):
 
 
 @TRANSFORMS.register_module()
+@checked
 class FlipKeypoints(RandomFlip):
     """``RandomFlip``; left joints become right ones where the picture is mirrored.
 
@@ -81,6 +85,7 @@ class FlipKeypoints(RandomFlip):
 
 
 @TRANSFORMS.register_module()
+@checked
 class CropKeypoints(RandomCrop):
     """``RandomCrop``; joints outside the crop are no longer labelled."""
 
@@ -111,6 +116,7 @@ class CropKeypoints(RandomCrop):
 
 
 @TRANSFORMS.register_module()
+@checked
 class PackKeypoints(PackDetInputs):
     """``PackDetInputs``, and ``keypoints`` (R, K, 2), ``keypoints_visible`` (R, K)."""
 
