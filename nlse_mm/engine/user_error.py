@@ -5,11 +5,13 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
+from typing import Any
 
 import mmengine.registry
+import mmengine.runner.runner
 import torch
 
 from nlse_mm.arguments import blame, frames_of, is_stock
@@ -19,6 +21,7 @@ USERS_MISTAKE = 2  # the exit code that argparse and the shell use for a wrong c
 
 _OURS = str(Path(__file__).parents[1])
 _REGISTRY = str(Path(mmengine.registry.__file__).parent)
+_RUNNER = mmengine.runner.runner.__file__
 _TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
 # What PyTorch makes of an exception in a data worker: its traceback as the message.
 _WORKERS = re.compile(
@@ -83,28 +86,44 @@ def _refused_by_a_toolbox(error: Exception) -> str | None:
     of ours hands arguments on to its stock parent.
     """
     frames = frames_of(error.__traceback__)
-    built = [i for i, (frame, _) in enumerate(frames) if _builds(frame.f_code)]
+    built = [i for i, (frame, _) in enumerate(frames) if _config_of(frame) is not None]
     if not built or isinstance(error, MemoryError):
         return None
-    config = frames[built[-1]][0].f_locals.get("cfg", {})
     inner = frames[built[-1] + 1 :]
     ours = [i for i, (frame, _) in enumerate(inner) if _is_ours(frame)]
     if ours:
         inner = inner[ours[-1] + 1 :]
         if not inner or not _constructs_ours(inner[0][0]):
             return None
-    if not inner or not all(is_stock(frame) for frame, _ in inner):
+    if not all(is_stock(frame) for frame, _ in inner):
         return None
+    *outer, builder = (frames[i][0] for i in built)
+    config = _config_of(builder)
     given = {key: value for key, value in config.items() if key != "type"}
-    said = " ".join(blame(error, given, inner).split())
-    return (
-        f"type={config.get('type')!r} refuses {said}; NLSE_MM_TRACEBACK=1 shows where"
-    )
+    said = " ".join(blame(error, given, inner or frames[-1:]).split())
+    where = _place(builder, _config_of(outer[-1]) if outer else {})
+    return f"{where} refuses {said}; NLSE_MM_TRACEBACK=1 shows where"
 
 
-def _builds(code: CodeType) -> bool:
-    is_registrys = code.co_filename.startswith(_REGISTRY)
-    return is_registrys and code.co_name == "build_from_cfg"
+def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
+    """What one of MMEngine's functions that build from a config builds from."""
+    name, code = frame.f_locals, frame.f_code
+    if code.co_filename.startswith(_REGISTRY):
+        return name.get("cfg") if code.co_name == "build_from_cfg" else None
+    if code.co_filename == _RUNNER and code.co_name.startswith("build_"):
+        return name.get("loop_cfg", name.get("dataloader_cfg"))
+    return None
+
+
+def _place(builder: FrameType, outer: Mapping[str, Any]) -> str:
+    """What a config is called: by its type, and its key in the one around it."""
+    kind = _config_of(builder).get("type")
+    if kind is None:  # build_train_loop, build_dataloader and the like
+        return builder.f_code.co_name.removeprefix("build_").replace("_loop", "_cfg")
+    for key, value in outer.items():
+        if isinstance(value, Mapping) and value.get("type") == kind:
+            return f"{key} of {outer.get('type')}: type={kind!r}"
+    return f"type={kind!r}"
 
 
 def _constructs_ours(frame: FrameType) -> bool:
