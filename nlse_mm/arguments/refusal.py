@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
-from mmengine.registry import MODELS
+from mmengine.config.utils import MODULE2PACKAGE
 
 from .names import short
 
-_LIBRARIES = {"torch", "mmengine", "mmcv"} | sys.stdlib_module_names
+_STOCK = {
+    *("torch", "torchvision", "timm", "numpy", "pycocotools", "mmengine", "mmcv"),
+    *MODULE2PACKAGE,  # OpenMMLab's toolboxes
+    *sys.stdlib_module_names,
+}
 
 # MMCV's functions that build a layer from a config, and what constructors call that.
 _BUILDERS = dict(
@@ -77,9 +81,7 @@ def frames_of(traceback: TracebackType | None) -> Frames:
 
 def is_stock(frame: FrameType) -> bool:
     """Whether it runs code of a toolbox, or of the libraries below them."""
-    package = frame.f_globals.get("__name__", "").split(".")[0]
-    toolboxes = MODELS.children.keys() - {"nlse_mm"}
-    return package in _LIBRARIES or package in toolboxes
+    return frame.f_globals.get("__name__", "").split(".")[0] in _STOCK
 
 
 def _reason(error: Exception, frame: FrameType, number: int) -> str:

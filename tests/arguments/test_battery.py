@@ -91,18 +91,20 @@ def own_arguments(target):
     return {p.name: kind_of(hints[p.name]) for p in parameters}, required
 
 
-def inherited_flags(target):
-    """Arguments of stock parents that are bools by default."""
+def inherited_arguments(target):
+    """Arguments of stock parents whose signatures say plainly what they are."""
+    found = {}
     for parent in target.__mro__[:-1] if inspect.isclass(target) else ():
-        if parent.__module__.startswith(("mm", "nlse_mm")) and "__init__" in vars(
-            parent
-        ):
+        if "__init__" in vars(parent):
             parameters = inspect.signature(parent.__init__).parameters
             for name, parameter in parameters.items():
                 if isinstance(parameter.default, bool):
-                    yield name
+                    found[name] = "flag"
+                elif parameter.annotation in (int, float, str):
+                    found[name] = parameter.annotation
             if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-                return
+                break
+    return found
 
 
 def needed(name, arguments, required):
@@ -127,7 +129,7 @@ def cases():
             continue
         arguments, required = own_arguments(target)
         given = needed(name, arguments, required)
-        arguments = dict.fromkeys(inherited_flags(target), "flag") | arguments
+        arguments = inherited_arguments(target) | arguments
         if "depth" in arguments:
             arguments = RESNET | arguments
             if name.startswith("SE"):  # they check it when weights are loaded
