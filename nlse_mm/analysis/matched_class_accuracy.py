@@ -1,7 +1,7 @@
 """Are the boxes that were found given the right class?"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -35,7 +35,10 @@ class MatchedClassAccuracy(BaseMetric):
     default_prefix = "matched"
 
     def __init__(
-        self, iou: float = 0.5, collect_device: str = "cpu", prefix: str | None = None
+        self,
+        iou: float = 0.5,
+        collect_device: Literal["cpu", "gpu"] = "cpu",
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not 0 < iou <= 1:

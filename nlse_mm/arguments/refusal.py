@@ -87,15 +87,29 @@ def is_stock(frame: FrameType) -> bool:
 def _reason(error: Exception, frame: FrameType, number: int) -> str:
     # A KeyError's str() is the repr of its message.
     is_key = isinstance(error, KeyError) and len(error.args) == 1
-    said = str(error.args[0] if is_key else error) or _statement(frame, number)
+    said = str(error.args[0] if is_key else error) or _assertion(frame, number)
     return f"{type(error).__name__}: {' '.join(said.split())}"
+
+
+def _assertion(frame: FrameType, number: int) -> str:
+    """The whole ``assert`` of which a line failed."""
+    first = number
+    while first > number - 10 and not _line(frame, first).startswith("assert"):
+        first -= 1
+    return _statement(frame, first if first > number - 10 else number)
 
 
 def _statement(frame: FrameType, number: int) -> str:
     """The source from a line until its brackets are closed."""
     text = ""
-    for line in range(number, number + 20):
-        text += linecache.getline(frame.f_code.co_filename, line)
-        if all(text.count(a) <= text.count(b) for a, b in ("()", "[]", "{}")):
+    for place in range(number, number + 20):
+        line = _line(frame, place)
+        text += " " + line.removesuffix("\\")
+        closed = all(text.count(a) <= text.count(b) for a, b in ("()", "[]", "{}"))
+        if closed and not line.endswith("\\"):
             break
     return " ".join(text.split())
+
+
+def _line(frame: FrameType, number: int) -> str:
+    return linecache.getline(frame.f_code.co_filename, number).strip()

@@ -144,3 +144,34 @@ def test_a_fault_inside_a_checked_class_is_not_renamed():
     with pytest.raises(TypeError) as caught:
         Faulty(norm_cfg=BN)
     assert not isinstance(caught.value, ArgumentError)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (dict(base="ResNet", depth=51), "refuses depth=51 (KeyError: invalid depth 51"),
+        (
+            dict(base="HRNet", extra="w18"),
+            "refuses extra='w18' (AssertionError: assert 'stage1' in extra and "
+            "'stage2' in extra and 'stage3' in extra and 'stage4' in extra)",
+        ),
+        (
+            dict(base="ResNet"),
+            "refuses its arguments (TypeError: ResNet.__init__() mis",
+        ),
+        (
+            dict(base="ResNet", depth=18, norm_eval="no"),
+            "norm_eval='no' is not True or",
+        ),
+        (
+            dict(base="SwinTransformer", depth=50, style="x"),
+            "has no argument 'depth' (given 50), 'style' (given 'x'); near it are",
+        ),
+    ],
+)
+def test_a_base_says_what_it_refuses(in_mmdet, config, said):
+    with pytest.raises(ArgumentError) as caught:
+        backbones.WithPlugins(plugins=[], **config)
+    name = f"nlse_mm.WithPlugins(base={config['base']!r})"
+    assert str(caught.value).startswith(name)
+    assert said in str(caught.value)
