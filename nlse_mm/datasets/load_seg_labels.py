@@ -7,6 +7,7 @@ import numpy as np
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import TRANSFORMS
 
 from .label_file import check_depth, kind_of
@@ -15,6 +16,7 @@ _PATIENCE = 500  # images of two classes that may show one of them alone
 
 
 @TRANSFORMS.register_module()
+@checked(at_least=dict(num_classes=1))
 class LoadSegLabels(LoadAnnotations):
     """MMSegmentation's ``LoadAnnotations``, with the labels checked.
 

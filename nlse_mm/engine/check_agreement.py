@@ -8,6 +8,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 from .agreement import (
@@ -25,6 +26,7 @@ from .label_images import check_label_images
 
 
 @HOOKS.register_module()
+@checked
 class CheckAgreementHook(Hook):
     """Refuse settings that don't fit each other, and say which.
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 from .stuck_plugins import Reasons, is_copy, plugins_in
@@ -27,6 +28,7 @@ _ZERO = (
 
 
 @HOOKS.register_module()
+@checked
 class CheckPluginsHook(Hook):
     """Warn of each plugin that doesn't learn, once, by name and reason.
 

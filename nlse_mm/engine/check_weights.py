@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.checkpoint import CheckpointError, check_coverage
 from nlse_mm.checkpoint.dry_load import own_state, unwrapped
 from nlse_mm.checkpoint.weights import weights_of
@@ -20,6 +21,7 @@ from .user_error import UserError
 
 
 @HOOKS.register_module()
+@checked
 class CheckWeightsHook(Hook):
     """``nlse_mm.checkpoint.check_coverage`` for what is resumed, loaded or tested.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from mmdet.datasets import CocoDataset
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import DATASETS
 
 from .annotation_file import index, read_keypoints
@@ -13,6 +14,7 @@ from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 
 
 @DATASETS.register_module()
+@checked
 class CocoKeypointDataset(ChecksPipeline, CocoDataset):
     """``CocoDataset`` with joints: ``keypoints`` (K, 3) for each instance.
 

@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import METRICS
 
 from .annotation_file import index, read_keypoints
@@ -29,6 +30,7 @@ _NOWHERE = -1e6
 
 
 @METRICS.register_module()
+@checked
 class CocoKeypointMetric(BaseMetric):
     """AP over OKS thresholds 0.50 to 0.95, and box AP beside it, with pycocotools.
 

@@ -12,12 +12,14 @@ from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from torch import Tensor
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
 from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
 
 
 @MODELS.register_module()
+@checked(models=("keypoint_roi_extractor", "keypoint_head"))
 class KeypointRoIHead(StandardRoIHead):
     """``StandardRoIHead`` with a keypoint head beside the box and mask heads.
 

@@ -27,6 +27,7 @@ from mmdet.datasets.transforms import (
     TranslateY,
 )
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import TRANSFORMS
 
 from .follow_boxes import MovesKeypoints
@@ -35,6 +36,7 @@ from .moved import check_keypoints_moved, is_of_original_image, note_image
 
 
 @TRANSFORMS.register_module()
+@checked
 class LoadKeypoints(LoadAnnotations):
     """``LoadAnnotations`` and the keypoints of ``CocoKeypointDataset``.
 
@@ -63,21 +65,25 @@ class LoadKeypoints(LoadAnnotations):
 
 
 @TRANSFORMS.register_module()
+@checked
 class ResizeKeypoints(MovesKeypoints, Resize):
     """``Resize``, keypoints too; also as ``resize_type`` of the random ones."""
 
 
 @TRANSFORMS.register_module()
+@checked
 class FixScaleResizeKeypoints(MovesKeypoints, FixScaleResize):
     """``FixScaleResize``, keypoints too."""
 
 
 @TRANSFORMS.register_module()
+@checked
 class FixShapeResizeKeypoints(MovesKeypoints, FixShapeResize):
     """``FixShapeResize``, keypoints too."""
 
 
 @TRANSFORMS.register_module()
+@checked
 class FlipKeypoints(MovesKeypoints, RandomFlip):
     """``RandomFlip``; left keypoints become right ones where the image is mirrored.
 
@@ -104,6 +110,7 @@ class FlipKeypoints(MovesKeypoints, RandomFlip):
 
 
 @TRANSFORMS.register_module()
+@checked
 class CropKeypoints(MovesKeypoints, RandomCrop):
     """``RandomCrop``; keypoints outside the crop are no longer labelled."""
 
@@ -111,6 +118,7 @@ class CropKeypoints(MovesKeypoints, RandomCrop):
 
 
 @TRANSFORMS.register_module()
+@checked
 class MinIoUCropKeypoints(MovesKeypoints, MinIoURandomCrop):
     """``MinIoURandomCrop``; keypoints outside the crop are no longer labelled."""
 
@@ -118,11 +126,13 @@ class MinIoUCropKeypoints(MovesKeypoints, MinIoURandomCrop):
 
 
 @TRANSFORMS.register_module()
+@checked
 class ExpandKeypoints(MovesKeypoints, Expand):
     """``Expand``, keypoints too."""
 
 
 @TRANSFORMS.register_module()
+@checked
 class AffineKeypoints(MovesKeypoints, RandomAffine):
     """``RandomAffine``; keypoints outside the image are no longer labelled.
 
@@ -134,6 +144,7 @@ class AffineKeypoints(MovesKeypoints, RandomAffine):
 
 
 @TRANSFORMS.register_module()
+@checked
 class RotateKeypoints(MovesKeypoints, Rotate):
     """``Rotate``; keypoints outside the image are no longer labelled."""
 
@@ -141,6 +152,7 @@ class RotateKeypoints(MovesKeypoints, Rotate):
 
 
 @TRANSFORMS.register_module()
+@checked
 class ShearXKeypoints(MovesKeypoints, ShearX):
     """``ShearX``; keypoints outside the image are no longer labelled."""
 
@@ -148,6 +160,7 @@ class ShearXKeypoints(MovesKeypoints, ShearX):
 
 
 @TRANSFORMS.register_module()
+@checked
 class ShearYKeypoints(MovesKeypoints, ShearY):
     """``ShearY``; keypoints outside the image are no longer labelled."""
 
@@ -155,6 +168,7 @@ class ShearYKeypoints(MovesKeypoints, ShearY):
 
 
 @TRANSFORMS.register_module()
+@checked
 class TranslateXKeypoints(MovesKeypoints, TranslateX):
     """``TranslateX``; keypoints outside the image are no longer labelled."""
 
@@ -162,6 +176,7 @@ class TranslateXKeypoints(MovesKeypoints, TranslateX):
 
 
 @TRANSFORMS.register_module()
+@checked
 class TranslateYKeypoints(MovesKeypoints, TranslateY):
     """``TranslateY``; keypoints outside the image are no longer labelled."""
 
@@ -169,6 +184,7 @@ class TranslateYKeypoints(MovesKeypoints, TranslateY):
 
 
 @TRANSFORMS.register_module()
+@checked
 class EraseKeypoints(MovesKeypoints, RandomErasing):
     """``RandomErasing``; boxes that it drops drop their keypoints.
 
@@ -177,11 +193,13 @@ class EraseKeypoints(MovesKeypoints, RandomErasing):
 
 
 @TRANSFORMS.register_module()
+@checked
 class FilterKeypoints(MovesKeypoints, FilterAnnotations):
     """``FilterAnnotations``; boxes that it drops drop their keypoints."""
 
 
 @TRANSFORMS.register_module()
+@checked
 class PackKeypoints(PackDetInputs):
     """``PackDetInputs``, and ``keypoints`` (R, K, 2), ``keypoints_visible`` (R, K).
 

@@ -4,6 +4,7 @@ import numpy as np
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import VISUALIZERS
 
 from .sides import side_of
@@ -12,6 +13,7 @@ LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
 
 
 @VISUALIZERS.register_module()
+@checked(at_least=dict(keypoint_threshold=0))
 class KeypointVisualizer(DetLocalVisualizer):
     """Boxes as MMDetection draws them, and skeletons: left blue, right orange.
 

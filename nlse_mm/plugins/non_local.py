@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlse_mm import ops
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
 from .frozen_start import warn_of_frozen_start
@@ -284,6 +285,7 @@ def _is_plain(conv: nn.Module) -> bool:
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal1d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"
@@ -293,6 +295,7 @@ class NonLocal1d(_NonLocalNd):
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal2d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"
@@ -302,6 +305,7 @@ class NonLocal2d(_NonLocalNd):
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal3d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"

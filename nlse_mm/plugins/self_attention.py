@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.ops.relative import attend_in_blocks, separable_attention
 from nlse_mm.registry import MODELS
 
@@ -16,8 +17,11 @@ from .relative_encoding import LearnedEncoding, QuadraticEncoding
 
 ENCODINGS = ("quadratic", "quadratic_full", "learned")
 
+LEAST = dict(in_channels=1, out_channels=1, kernel_size=1, stride=1, dilation=1)
+
 
 @MODELS.register_module()
+@checked(at_least=dict(LEAST, num_heads=1, max_offset=0), itself=("encoding",))
 class SelfAttention2d(nn.Module):
     r"""Each head is a mean over the map around its own offset; a 1x1 layer mixes them.
 

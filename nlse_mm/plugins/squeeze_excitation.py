@@ -4,11 +4,13 @@ from mmcv.cnn import ConvModule
 from mmengine.model import constant_init
 from torch import Tensor, nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.ops.excitation import excitation, excite_add_relu
 from nlse_mm.registry import MODELS
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, divisor=1), itself=("reduction",))
 class SELayer(nn.Module):
     r"""Scale each channel by a gate that depends on the means of all channels.
 
