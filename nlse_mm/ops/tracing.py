@@ -47,14 +47,19 @@ def is_observed(*modules: nn.Module) -> bool:
     """
     if nn_module._has_any_global_hook():
         return True
-    return any(_is_observed(part) for module in modules for part in module.modules())
+    return any(_is_observed(module) for module in modules)
 
 
 def _is_observed(module: nn.Module) -> bool:
-    return bool(
+    if (
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
         or "forward" in module.__dict__
+    ):
+        return True
+    # Not modules(), whose names cost more than a small block's products.
+    return any(
+        _is_observed(part) for part in module._modules.values() if part is not None
     )

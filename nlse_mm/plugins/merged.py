@@ -192,5 +192,8 @@ def is_plain_conv(conv: nn.Module) -> bool:
         and set(conv.kernel_size) == set(conv.stride) == {1}
         and set(conv.padding) == {0}
         and conv.groups == 1
-        and not is_traceable_wrapper_subclass(conv.weight)
+        and (
+            type(conv.weight) is nn.Parameter  # the rule, and quick
+            or not is_traceable_wrapper_subclass(conv.weight)
+        )
     )
