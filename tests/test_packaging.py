@@ -1,5 +1,6 @@
 """A built wheel works outside the checkout."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from mmengine.infer import BaseInferencer
+
+import nlse_mm
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,3 +90,15 @@ print(model.backbone.layer3[4].nonlocal_block.inter_channels)
         cwd=tmp_path,
     )
     assert done.stdout.splitlines()[-1:] == ["512"], done.stderr
+
+
+def test_pre_commit_runs_the_pinned_ruff():
+    hooks = re.findall(r"ruff==[\d.]+", (ROOT / ".pre-commit-config.yaml").read_text())
+    pinned = re.findall(r"^ruff==[\d.]+", (ROOT / "requirements.txt").read_text(), re.M)
+    assert hooks
+    assert set(hooks) == set(pinned)
+
+
+def test_the_citation_and_the_changelog_have_the_version():
+    assert f"\nversion: {nlse_mm.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {nlse_mm.__version__}, " in (ROOT / "CHANGELOG.md").read_text()

@@ -11,13 +11,15 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 
+from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import (
     add_hook,
     is_file_or_remote,
     load_config,
     parser_with_common_arguments,
 )
-from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.data_files import check_data_files, fill_ann_files
+from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.parent import die_with_torchrun
 from nlse_mm.engine.process_group import start_process_group
 from nlse_mm.engine.user_error import UserError, in_one_sentence
@@ -134,6 +136,7 @@ def main() -> None:
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if cfg.get(key) is None:
             raise UserError(f"{args.config} has no {key}, which a test needs")
+    fill_ann_files(cfg, "test")
     check_data_files(cfg, "test")
     if args.show or args.show_dir:
         set_pictures(cfg, args)
@@ -145,8 +148,11 @@ def main() -> None:
     cfg.load_from, cfg.resume = args.checkpoint, False
     loader = cfg.test_dataloader
     loader.setdefault("worker_init_fn", dict(type="nlse_mm.seed_worker"))
-    add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=args.checkpoint, testing=True)
-    RUNNERS.build(cfg).test()
+    add_weights_check(cfg, testing=True)
+    add_hook(cfg, type="nlse_mm.CheckAgreementHook")
+    runner = RUNNERS.build(cfg)
+    with explain_unusable_data(runner):
+        runner.test()
 
 
 if __name__ == "__main__":

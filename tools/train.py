@@ -12,8 +12,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
+from nlse_mm.engine.check_weights import add_weights_check
 from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
-from nlse_mm.engine.data_files import check_data_files
+from nlse_mm.engine.data_files import check_data_files, fill_ann_files
+from nlse_mm.engine.empty_data import explain_unusable_data
 from nlse_mm.engine.exact_resume import make_reproducible, set_resume
 from nlse_mm.engine.parent import die_with_torchrun
 from nlse_mm.engine.process_group import start_process_group
@@ -88,15 +90,19 @@ def main() -> None:
     set_amp(cfg, args.amp)
     if args.auto_scale_lr:
         set_lr_scaling(cfg)
+    fill_ann_files(cfg, "val")
     check_data_files(cfg, "train", "val")
     start_process_group(cfg)
     set_resume(cfg, args.resume)
     make_reproducible(cfg)
     set_checkpoint_hook(cfg)
     add_hook(cfg, type="nlse_mm.EvaluateFinishedHook")
-    if cfg.get("load_from"):
-        add_hook(cfg, type="nlse_mm.CheckWeightsHook", path=cfg.load_from)
-    RUNNERS.build(cfg).train()
+    add_hook(cfg, type="nlse_mm.CheckPluginsHook")
+    add_weights_check(cfg)
+    add_hook(cfg, type="nlse_mm.CheckAgreementHook")
+    runner = RUNNERS.build(cfg)
+    with explain_unusable_data(runner):
+        runner.train()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
-import nlse_mm.ops  # noqa: F401  defines torch.ops.nlse_mm
+import nlse_mm.ops  # noqa: F401  adds the formulas of our operations
+
+from .uncountable import why_uncountable
 
 REGIONS = (
     1000  # of an image, for heads of a two-stage detector; the first 100 get masks
@@ -51,8 +54,8 @@ def complexity(
 ) -> Complexity:
     """Count what ``model`` costs on an input of ``shape``.
 
-    PyTorch's counter sees convolutions and matrix products, and is told here about the
-    operations of :mod:`nlse_mm.ops` that it can't look into. Norms, ReLUs, additions
+    PyTorch's formulas count convolutions and matrix products, and those of
+    :mod:`nlse_mm.ops` its own operations. Norms, ReLUs, additions
     and pooling aren't counted, as in the papers. Two-stage detectors run on 1,000
     regions an image, 100 of which get masks or joints, as MMDetection counts them.
 
@@ -65,7 +68,8 @@ def complexity(
         kwargs: More arguments of the model's ``forward``, such as ``mode='tensor'``.
 
     Raises:
-        ValueError: If the model needs numbers, or can't take that shape.
+        ValueError: If the model needs numbers or data samples, or can't take that
+            shape; it says which, and where in the model.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     state = {
@@ -80,7 +84,7 @@ def complexity(
             kept[_storage(tensor)] = tensor.untyped_storage()
         return tensor
 
-    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    counter = _Counter()
     try:
         with _ready(model), fake, saved_tensors_hooks(note, lambda t: t), counter:
             image = torch.empty(shape, dtype=_dtype(model))
@@ -88,28 +92,28 @@ def complexity(
     except Exception as error:  # whatever a foreign model raises
         raise ValueError(
             f"{type(model).__name__} can't be counted on an input of {shape}: "
-            f"{type(error).__name__}: {error}"
+            f"{why_uncountable(error)}"
         ) from error
     parameters = sum(p.numel() for p in model.parameters())
     kept_bytes = sum(storage.nbytes() for storage in kept.values())
-    return Complexity(parameters, counter.get_total_flops() // 2, kept_bytes)
+    return Complexity(parameters, counter.flops // 2, kept_bytes)
 
 
-def _softmax(query, key, value, scale, *, out_shape) -> int:
-    (n, p, d), (_, q, e) = query, value
-    return 2 * n * p * q * (d + e)
+class _Counter(TorchDispatchMode):
+    """PyTorch's formulas, without the hooks that its own counter puts on all modules.
 
+    Where a module is hooked, our blocks call each of their layers and keep more.
+    """
 
-def _concatenation(a, b, value, *, out_shape) -> int:
-    """One product for each value, to weight it, and one for each output."""
-    (n, p), (_, q, e) = a, value
-    return 2 * n * (p + q) * e
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
 
-
-_FORMULAS = {
-    torch.ops.nlse_mm.softmax_attention: _softmax,
-    torch.ops.nlse_mm.concatenation_attention: _concatenation,
-}
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def _storage(tensor: Tensor) -> int:

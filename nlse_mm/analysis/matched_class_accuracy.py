@@ -1,15 +1,17 @@
 """Are the boxes that were found given the right class?"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.evaluator import BaseMetric
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import METRICS
 
 
 @METRICS.register_module()
+@checked
 class MatchedClassAccuracy(BaseMetric):
     """Of the objects that were found, the share whose class is right; how many were.
 
@@ -33,7 +35,10 @@ class MatchedClassAccuracy(BaseMetric):
     default_prefix = "matched"
 
     def __init__(
-        self, iou: float = 0.5, collect_device: str = "cpu", prefix: str | None = None
+        self,
+        iou: float = 0.5,
+        collect_device: Literal["cpu", "gpu"] = "cpu",
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not 0 < iou <= 1:

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 from .statistics import FIELDS, AttentionMeter
@@ -15,6 +16,7 @@ LOGGED = ("output", "rows", "entropy", "distance")
 
 
 @HOOKS.register_module()
+@checked(at_least=dict(interval=1, queries=2))
 class AttentionStatisticsHook(Hook):
     """Log ``attention/BLOCK/output``, ``rows``, ``entropy`` and ``distance``.
 

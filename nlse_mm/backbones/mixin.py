@@ -38,3 +38,22 @@ def _mixed(mixins: tuple[type, ...], stock: type) -> type:
 def _empty(mixins: tuple[type, ...], stock: type) -> nn.Module:
     cls = _mixed(mixins, stock)
     return cls.__new__(cls)
+
+
+def return_itself(module: nn.Module) -> None:
+    """Make ``train`` and ``eval`` of ``module`` return it, and leave it its class.
+
+    Those of the toolboxes' backbones return None, against PyTorch's contract.
+    """
+    module.__dict__["train"] = _Train(module)
+
+
+class _Train:
+    """In place of the bound method, which a copy of the module would not rebind."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+
+    def __call__(self, mode: bool = True) -> nn.Module:
+        type(self.module).train(self.module, mode)
+        return self.module

@@ -1,5 +1,6 @@
 """Run plugins on what any module returns: on its output, or on maps among it."""
 
+from functools import wraps
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,6 +37,17 @@ class PluggedModel(PluggedTrunk):
     output_plugins: dict[int, list[str]]
     after_plugins: list[str]
     number_of_outputs: int | None
+
+    def __init_subclass__(cls) -> None:
+        """Give ``forward`` the signature of the model's own, which torch.fx reads."""
+        super().__init_subclass__()
+        run = cls.forward
+
+        @wraps(cls._mixed_from[1].forward)
+        def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return run(self, *args, **kwargs)
+
+        cls.forward = forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the model's own, with plugins on the chosen maps.

@@ -1,5 +1,6 @@
 """Place plugin lines in a built ResNet, and keep its plugins trainable."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,10 +9,10 @@ from mmcv.cnn import build_plugin_layer
 from mmengine.logging import print_log
 from torch import nn
 
-from nlse_mm.registry import MODELS
+from nlse_mm.arguments import ArgumentError, refusal
 
-from .mixin import mix_in
-from .plugin_line import PluginLine, check_is_list
+from .mixin import mix_in, return_itself
+from .plugin_line import Entries, parse_entries
 from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
 
 
@@ -60,7 +61,7 @@ class PluggedTrunk:
             super()._freeze_stages()
 
 
-def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
+def place_plugins(trunk: nn.Module, lines: Entries | None) -> None:
     """Build the plugins of ``lines`` into ``trunk``, a ResNet of either toolbox.
 
     Nothing of the trunk is renamed. Each placed plugin is logged in one line.
@@ -68,14 +69,18 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
     Raises:
         ValueError: For a line that can't be placed; it names the key and the value.
     """
-    check_is_list(
-        lines, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')]"
-    )
     stages = [getattr(trunk, name) for name in trunk.res_layers]
-    for number, config in enumerate(lines):
-        key = f"plugins[{number}]"
-        line = PluginLine.parse(config, key)
-        for stage, index in line.block_indices([len(s) for s in stages]):
+    for line in parse_entries(lines):
+        key = line.key
+        places = line.block_indices([len(s) for s in stages])
+        if not places:
+            print_log(
+                f"{key}: stages={line.stages!r} and blocks={line.blocks!r} place no "
+                "plugin",
+                logger="current",
+                level=logging.WARNING,
+            )
+        for stage, index in places:
             block = stages[stage][index]
             if line.position not in positions_of(block):
                 raise ValueError(
@@ -93,6 +98,8 @@ def place_plugins(trunk: nn.Module, lines: Sequence[dict[str, Any]]) -> None:
             )
     if lines:
         mix_in(trunk, PluggedTrunk)
+    else:
+        return_itself(trunk)
 
 
 def build_plugin(
@@ -104,38 +111,21 @@ def build_plugin(
         What to call it, and the plugin.
 
     Raises:
-        ValueError: If no registry has that name, or its arguments are wrong.
+        ValueError: If its arguments are wrong.
     """
     cfg = dict(cfg)
     postfix = cfg.pop("postfix", "")
     try:
         return build_plugin_layer(cfg, postfix, in_channels=in_channels)
-    except (TypeError, ValueError) as error:
+    except ArgumentError as error:
+        raise ValueError(f"{key}: {error}") from error
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(f"{key}: cfg={cfg}: {error}") from error
-    except (KeyError, RuntimeError) as error:
-        if _is_registered(cfg["type"]):
+    except Exception as error:
+        said = refusal(error, cfg)
+        if said is None:
             raise
-        ours = ", ".join(f"'nlse_mm.{name}'" for name in plugin_types())
-        raise ValueError(
-            f"{key}: type={cfg['type']!r} is not a registered plugin; nlse_mm has "
-            f"{ours}, and MMCV's 'NonLocal2d', 'ContextBlock' and others go as well"
-        ) from error
-
-
-def plugin_types() -> list[str]:
-    """Names of the plugins that nlse_mm registers."""
-    MODELS.import_from_location()
-    return [n for n, c in MODELS.module_dict.items() if hasattr(c, "_abbr_")]
-
-
-def _is_registered(name: object) -> bool:
-    if not isinstance(name, str):
-        return True
-    with MODELS.switch_scope_and_registry(None) as registry:
-        try:
-            return registry.get(name) is not None
-        except RuntimeError:
-            return False
+        raise ValueError(f"{key}: {cfg['type']} refuses {said}") from error
 
 
 @contextmanager

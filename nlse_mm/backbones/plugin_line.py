@@ -1,8 +1,17 @@
 """One entry of a backbone's ``plugins`` list, and the checks on what it says."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import numpy as np
+
+from nlse_mm.arguments import is_registered, near_names
+from nlse_mm.registry import MODELS, why_broken
+
+# What a backbone's signature says of ``plugins``; who parses the entries checks them.
+Entries = Annotated[Sequence[dict[str, Any]], "plugin entries"]
 
 POSITIONS = (
     "before_conv1",
@@ -18,6 +27,59 @@ def check_is_list(lines: Any, example: str) -> None:
     """ValueError unless ``plugins`` is a list, or a tuple."""
     if not isinstance(lines, list | tuple):
         raise ValueError(f"plugins={lines!r} is not a list of lines, such as {example}")
+
+
+def check_keys(
+    entry: Any, key: str, allowed: Sequence[str], required: Sequence[str]
+) -> None:
+    """ValueError for a plugin entry that is no dict, or has other keys."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{key}: {entry!r} is not a dict with the keys {allowed}")
+    for name in entry:
+        if name not in allowed:
+            raise ValueError(f"{key}: the key {name!r} is not one of {allowed}")
+    for name in required:
+        if name not in entry:
+            raise ValueError(f"{key}: the key {name!r} is missing")
+
+
+def check_plugin(cfg: Any, key: str) -> None:
+    """ValueError for an entry's ``cfg`` that doesn't say which plugin to build."""
+    if not isinstance(cfg, dict) or "type" not in cfg:
+        raise ValueError(
+            f"{key}: cfg={cfg!r} is not a dict with a 'type', such as "
+            "dict(type='nlse_mm.NonLocal2d')"
+        )
+    kind, postfix = cfg["type"], cfg.get("postfix", "")
+    if isinstance(postfix, bool) or not isinstance(postfix, int | str):
+        raise ValueError(
+            f"{key}: postfix={postfix!r} is not a string or an integer, such as '_2'"
+        )
+    if "." in str(postfix):
+        raise ValueError(f"{key}: postfix={postfix!r} has a dot; a module's name can't")
+    if "in_channels" in cfg:
+        raise ValueError(
+            f"{key}: in_channels={cfg['in_channels']!r}: a plugin's channels are those "
+            "of its place; leave the key out"
+        )
+    scope, dot, _ = kind.partition(".") if isinstance(kind, str) else ("", "", "")
+    if dot and (why := why_broken(scope, "MODELS")):
+        raise ValueError(f"{key}: type={kind!r} is not to be had: {why}")
+    is_name = isinstance(kind, str) and is_registered(kind)
+    if not is_name and not inspect.isclass(kind):
+        ours = [f"nlse_mm.{name}" for name in plugin_types()]
+        near = near_names(str(kind), ours, otherwise=False)
+        raise ValueError(
+            f"{key}: type={kind!r} is not a registered plugin{near}; nlse_mm has "
+            f"{', '.join(map(repr, ours))}, and MMCV's 'NonLocal2d', 'ContextBlock' "
+            "and others go as well"
+        )
+
+
+def plugin_types() -> list[str]:
+    """Names of the plugins that nlse_mm registers."""
+    MODELS.import_from_location()
+    return [n for n, c in MODELS.module_dict.items() if hasattr(c, "_abbr_")]
 
 
 @dataclass(frozen=True)
@@ -44,33 +106,27 @@ class PluginLine:
     key: str = field(default="plugins", compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cfg, dict) or "type" not in self.cfg:
-            raise ValueError(
-                f"{self.key}: cfg={self.cfg!r} is not a dict with a 'type', such as "
-                "dict(type='nlse_mm.NonLocal2d')"
-            )
+        check_plugin(self.cfg, self.key)
         if self.position not in POSITIONS:
             raise ValueError(
                 f"{self.key}: position={self.position!r} is not one of {POSITIONS}"
             )
-        if self.blocks is not None and not _are_integers(self.blocks):
+        if self.blocks is not None and not are_integers(self.blocks):
             raise ValueError(
                 f"{self.key}: blocks={self.blocks!r} is not a tuple of integers, such "
                 "as (-2,)"
+            )
+        if self.stages is not None and not _are_flags(self.stages):
+            raise ValueError(
+                f"{self.key}: stages={self.stages!r} is not a tuple of bools, one a "
+                "stage, such as (False, False, True, False)"
             )
 
     @classmethod
     def parse(cls, line: dict[str, Any], key: str) -> "PluginLine":
         """Make one from a config's dict, refusing keys that mean nothing."""
         allowed = ("cfg", "position", "stages", "blocks")
-        if not isinstance(line, dict):
-            raise ValueError(f"{key}: {line!r} is not a dict with the keys {allowed}")
-        for name in line:
-            if name not in allowed:
-                raise ValueError(f"{key}: the key {name!r} is not one of {allowed}")
-        for name in ("cfg", "position"):
-            if name not in line:
-                raise ValueError(f"{key}: the key {name!r} is missing")
+        check_keys(line, key, allowed, required=("cfg", "position"))
         return cls(**line, key=key)
 
     def block_indices(self, blocks_per_stage: Sequence[int]) -> list[tuple[int, int]]:
@@ -109,7 +165,28 @@ class PluginLine:
         return block % count
 
 
-def _are_integers(values: object) -> bool:
+def parse_entries(plugins: Any) -> list[PluginLine]:
+    """Make the entries of a backbone's ``plugins``; ValueError for what means nothing.
+
+    None is an empty list.
+    """
+    plugins = () if plugins is None else plugins
+    check_is_list(
+        plugins, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')]"
+    )
+    return [PluginLine.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
+
+
+def are_integers(values: object) -> bool:
+    """Whether ``values`` is a sequence of integers, bools not counted."""
     return isinstance(values, Sequence) and all(
-        isinstance(v, int) and not isinstance(v, bool) for v in values
+        isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values
+    )
+
+
+def _are_flags(values: object) -> bool:
+    # Not 2 or 3: a stage's number in place of its bool.
+    return isinstance(values, list | tuple) and all(
+        isinstance(v, bool | np.bool_) or (type(v) is int and v in (0, 1))
+        for v in values
     )

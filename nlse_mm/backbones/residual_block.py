@@ -11,7 +11,10 @@ after_block     after the addition and the last ReLU
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
+
+from nlse_mm.ops.tracing import is_observed, is_recording
 
 from .mixin import mix_in
 
@@ -42,7 +45,7 @@ class PluggedBlock:
                 out = self._run_plugins(f"after_conv{i}", self.relu(out))
         identity = x if self.downsample is None else self.downsample(x)
         identity = self._run_plugins("on_identity", identity)
-        fused = self._fused_addition(last)
+        fused = self._fused_addition(last, out)
         if fused is not None:
             out = fused(out, identity)
         else:
@@ -51,19 +54,21 @@ class PluggedBlock:
             out = self.relu(out + identity)
         return self._run_plugins("after_block", out)
 
-    def _fused_addition(self, last: int) -> Callable[..., Tensor] | None:
+    def _fused_addition(self, last: int, out: Tensor) -> Callable[..., Tensor] | None:
         """The plugin's own ``relu(plugin(x) + identity)``, where it may overwrite x.
 
-        That is where it stands alone between the norm and the addition, and nobody has
-        hooked what it overwrites, the output of the norm or of the convolution (where
-        the norm has been folded into that), or what it skips, the plugin and the ReLU.
+        That is where it stands alone between the norm and the addition, and nobody can
+        tell: no backward pass needs what it overwrites, the output of the norm, or of
+        the convolution where the norm has been folded into that; nobody has hooked
+        those, or what it skips, the plugin and the ReLU, and nobody records the model.
         """
         names = self.plugin_names.get(f"after_conv{last}", ())
-        if len(names) != 1 or not isinstance(self.relu, nn.ReLU):
+        if len(names) != 1 or type(self.relu) is not nn.ReLU or is_recording(out):
             return None
         plugin = getattr(self, names[0])
         conv, norm = getattr(self, f"conv{last}"), getattr(self, f"norm{last}")
-        if any(is_hooked(m) for m in (plugin, norm, conv, self.relu)):
+        known = isinstance(norm, (_NormBase, nn.GroupNorm, nn.Identity))
+        if not known or is_observed(plugin, norm, conv, self.relu):
             return None
         return getattr(plugin, "excite_add_relu", None)
 
@@ -80,16 +85,6 @@ class PluggedBlock:
             for name in names
             if name not in self.trunk_names
         ]
-
-
-def is_hooked(module: nn.Module) -> bool:
-    """Whether anyone sees what goes into or out of it, forward or backward."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
 
 
 def number_of_convolutions(block: nn.Module) -> int:

@@ -1,33 +1,40 @@
 """The active toolbox's ResNets, with plugins block by block."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
+from .factory import build_backbone, factory
 from .plugged_trunk import place_plugins
-from .toolbox import active_toolbox, backbone_class
-
-Lines = Sequence[dict[str, Any]]
+from .plugin_line import Entries
+from .toolbox import active_toolbox
 
 
 @MODELS.register_module()
-def ResNet(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa: N802
+@factory
+@checked
+def ResNet(  # noqa: N802
+    depth: int, *args: Any, plugins: Entries | None = None, **kwargs: Any
+) -> nn.Module:
     """``ResNet`` of the active toolbox, with plugin lines.
 
     `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_. The result is an
     instance of the toolbox's class; parameters keep their names, and without plugins
-    nothing differs.
+    nothing differs but that ``train`` and ``eval`` return it.
 
     Args:
-        plugins: Lines of ``cfg``, ``position``, and optionally ``stages`` (a bool a
+        depth: 18, 34, 50, 101 or 152.
+        args: What the toolbox's class takes by position after ``depth``.
+        plugins: Entries of ``cfg``, ``position``, and optionally ``stages`` (a bool per
             stage) and ``blocks`` (indices into each chosen stage).
         kwargs: Every argument of the toolbox's class.
 
     Raises:
-        ValueError: For a plugin line that can't be placed.
+        ArgumentError: For what the toolbox's class refuses.
+        ValueError: For a plugin entry that can't be placed.
 
     Example:
         >>> from nlse_mm.backbones import ResNet
@@ -39,29 +46,41 @@ def ResNet(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa
         >>> type(trunk.layer3[4].nonlocal_block).__name__
         'NonLocal2d'
     """
-    return _build("ResNet", plugins, kwargs)
+    return _build("ResNet", plugins, (depth, *args), kwargs)
 
 
 @MODELS.register_module()
-def ResNeXt(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa: N802
+@factory
+@checked
+def ResNeXt(  # noqa: N802
+    depth: int, *, plugins: Entries | None = None, **kwargs: Any
+) -> nn.Module:
     """``ResNeXt`` of the active toolbox, with plugin lines as in :func:`ResNet`.
 
     `Aggregated Residual Transformations <https://arxiv.org/abs/1611.05431>`_.
     """
-    return _build("ResNeXt", plugins, kwargs)
+    return _build("ResNeXt", plugins, (), dict(kwargs, depth=depth))
 
 
 @MODELS.register_module()
-def ResNetV1d(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa: N802
+@factory
+@checked
+def ResNetV1d(  # noqa: N802
+    depth: int, *, plugins: Entries | None = None, **kwargs: Any
+) -> nn.Module:
     """``ResNetV1d`` of the active toolbox, with plugin lines as in :func:`ResNet`.
 
     `Bag of Tricks <https://arxiv.org/abs/1812.01187>`_, figure 2d and a deep stem.
     """
-    return _build("ResNetV1d", plugins, kwargs)
+    return _build("ResNetV1d", plugins, (), dict(kwargs, depth=depth))
 
 
 @MODELS.register_module()
-def ResNetV1c(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # noqa: N802
+@factory
+@checked
+def ResNetV1c(  # noqa: N802
+    depth: int, *, plugins: Entries | None = None, **kwargs: Any
+) -> nn.Module:
     """``ResNetV1c`` of MMSegmentation, with plugin lines as in :func:`ResNet`.
 
     `Bag of Tricks <https://arxiv.org/abs/1812.01187>`_, figure 2c, a deep stem.
@@ -74,10 +93,12 @@ def ResNetV1c(*, plugins: Lines | None = None, **kwargs: Any) -> nn.Module:  # n
             "type='nlse_mm.ResNetV1c' is MMSegmentation's; in MMDetection the same "
             "trunk is type='nlse_mm.ResNet' with deep_stem=True"
         )
-    return _build("ResNetV1c", plugins, kwargs)
+    return _build("ResNetV1c", plugins, (), dict(kwargs, depth=depth))
 
 
-def _build(name: str, plugins: Lines | None, kwargs: dict[str, Any]) -> nn.Module:
-    trunk = backbone_class(name)(**kwargs)
-    place_plugins(trunk, plugins or ())
+def _build(
+    name: str, plugins: Entries | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> nn.Module:
+    trunk = build_backbone(name, name, plugins, args, kwargs)
+    place_plugins(trunk, plugins)
     return trunk

@@ -1,19 +1,18 @@
 """ResNets whose blocks have squeeze and excitation, built from the toolbox's own."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
+from .factory import build_backbone, factory
 from .mixin import mix_in
 from .plugged_trunk import build_plugin, place_plugins
+from .plugin_line import Entries
 from .published_weights import PublishedWeights
 from .residual_block import add_plugin, channels_at, number_of_convolutions
-from .toolbox import backbone_class
-
-Lines = Sequence[dict[str, Any]]
 
 # The SENet paper's names of its five integrations (figure 5, and SE-3x3 in table 15).
 SE_POSITIONS = {
@@ -24,14 +23,21 @@ SE_POSITIONS = {
     "3x3": "after_conv2",
 }
 
+Position = Literal["standard", "pre", "post", "identity", "3x3"]
+# PublishedWeights checks this one.
+ITSELF = ("init_cfg",)
+
 
 @MODELS.register_module()
+@factory
+@checked(itself=ITSELF)
 def SEResNet(  # noqa: N802
+    depth: int,
     *,
     reduction: int = 16,
-    se_position: str = "standard",
+    se_position: Position = "standard",
     pool_ceil_mode: bool = False,
-    plugins: Lines | None = None,
+    plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
     """``ResNet`` of the active toolbox with an SE layer in every block.
@@ -43,6 +49,7 @@ def SEResNet(  # noqa: N802
     published.
 
     Args:
+        depth: 18, 34, 50, 101 or 152.
         reduction: The channels of a block over those inside its SE layer.
         se_position: Where the layer is; the paper's five integrations:
             ``standard``, at the end of the branch, before the addition;
@@ -56,8 +63,10 @@ def SEResNet(  # noqa: N802
         kwargs: Every argument of the toolbox's ``ResNet``.
 
     Raises:
-        ValueError: For an unknown ``se_position``, a ``reduction`` that is no integer
-            or above the channels, or a ``pool_ceil_mode`` that is no bool.
+        ArgumentError: For a value of a wrong type, and for what the toolbox's class
+            refuses.
+        ValueError: For a ``reduction`` below 1 or above the channels, or a plugin entry
+            that can't be placed.
 
     Example:
         >>> from nlse_mm.backbones import SEResNet
@@ -65,19 +74,22 @@ def SEResNet(  # noqa: N802
         >>> trunk.layer1[0].se_layer.conv1.conv.weight.requires_grad
         False
     """
-    trunk = backbone_class("ResNet")(**kwargs)
+    trunk = build_backbone("SEResNet", "ResNet", plugins, (), dict(kwargs, depth=depth))
     return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
 
 
 @MODELS.register_module()
+@factory
+@checked(itself=ITSELF)
 def SEResNeXt(  # noqa: N802
+    depth: int,
     *,
     groups: int = 32,
     base_width: int = 4,
     reduction: int = 16,
-    se_position: str = "standard",
+    se_position: Position = "standard",
     pool_ceil_mode: bool = False,
-    plugins: Lines | None = None,
+    plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
     """``ResNeXt`` of the active toolbox with an SE layer in every block.
@@ -86,6 +98,7 @@ def SEResNeXt(  # noqa: N802
     <https://arxiv.org/abs/1611.05431>`_, depths 50, 101 and 152.
 
     Args:
+        depth: 50, 101 or 152.
         groups: Groups of the 3x3 convolutions.
         base_width: Channels of a group in the first stage.
         reduction: See :func:`SEResNet`, as for the rest.
@@ -97,20 +110,19 @@ def SEResNeXt(  # noqa: N802
     Raises:
         ValueError: As :func:`SEResNet`.
     """
-    trunk = backbone_class("ResNeXt")(groups=groups, base_width=base_width, **kwargs)
+    given = dict(kwargs, depth=depth, groups=groups, base_width=base_width)
+    trunk = build_backbone("SEResNeXt", "ResNeXt", plugins, (), given)
     return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
 
 
 def finish(
     trunk: nn.Module,
     reduction: int,
-    se_position: str,
+    se_position: Position,
     pool_ceil_mode: bool,
-    plugins: Lines | None,
+    plugins: Entries | None,
 ) -> nn.Module:
     """Add to a stock trunk what makes it an SE trunk, and then the plugin lines."""
-    if not isinstance(pool_ceil_mode, bool):
-        raise ValueError(f"pool_ceil_mode={pool_ceil_mode!r} is not True or False")
     for name in trunk.res_layers:
         for block in getattr(trunk, name):
             _add_se_layer(block, reduction, se_position)
@@ -119,15 +131,11 @@ def finish(
     trunk.se_position = se_position
     mix_in(trunk, PublishedWeights)
     trunk._freeze_stages()  # the constructor did, before the SE layers were there
-    place_plugins(trunk, plugins or ())
+    place_plugins(trunk, plugins)
     return trunk
 
 
-def _add_se_layer(block: nn.Module, reduction: int, se_position: str) -> None:
-    if se_position not in tuple(SE_POSITIONS):  # a list has no hash
-        raise ValueError(
-            f"se_position={se_position!r} is not one of {tuple(SE_POSITIONS)}"
-        )
+def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> None:
     position = SE_POSITIONS[se_position]
     if number_of_convolutions(block) == 2:
         if se_position == "3x3":

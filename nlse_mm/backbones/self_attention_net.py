@@ -8,10 +8,12 @@ from mmcv.cnn import build_conv_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
 
 @MODELS.register_module()
+@checked(at_least=dict(inside=0))
 class SelfAttentionNet(BaseModule):
     """Self-attention and a two-layer perceptron, six times, after 2 x 2 down-sampling.
 
@@ -46,11 +48,14 @@ class SelfAttentionNet(BaseModule):
         inside: float = 1.28,
         out_indices: Sequence[int] = (5,),
         attention: dict[str, Any] | None = None,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
         count = len(strides)
-        widths = [channels] * count if isinstance(channels, int) else list(channels)
+        widths = channels if isinstance(channels, Sequence) else [channels] * count
+        for key, values in dict(channels=widths, strides=strides).items():
+            if not count or min(values, default=1) < 1:
+                raise ValueError(f"{key}={values} are not integers of at least 1")
         if len(widths) != count:
             raise ValueError(f"channels={channels} has not the length of {strides=}")
         for index in out_indices:
@@ -94,6 +99,8 @@ class SelfAttentionBlock(BaseModule):
         inside: Hidden channels of the perceptron.
         attention: Arguments of ``nlse_mm.SelfAttention2d``.
     """
+
+    trunk_names = ("attention",)  # the backbone's own, no plugin in it
 
     def __init__(self, channels: int, inside: int, attention: dict[str, Any]):
         super().__init__()

@@ -1,27 +1,28 @@
 """SENet-154, the network with which the SENet authors won ILSVRC 2017."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
-from .se_resnet import finish
-from .toolbox import backbone_class
-
-Lines = Sequence[dict[str, Any]]
+from .factory import build_backbone, factory
+from .plugin_line import Entries
+from .se_resnet import ITSELF, Position, finish
 
 
 @MODELS.register_module()
+@factory
+@checked(itself=ITSELF)
 def SENet(  # noqa: N802
-    *,
     depth: int = 154,
+    *,
     reduction: int = 16,
-    se_position: str = "standard",
+    se_position: Position = "standard",
     pool_ceil_mode: bool = False,
-    plugins: Lines | None = None,
+    plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
     """SENet-154: a 64x4d ResNeXt-152 with SE layers and three changes.
@@ -44,12 +45,16 @@ def SENet(  # noqa: N802
         ValueError: For another value of ``depth`` or of those four, or as ``SEResNet``.
     """
     if depth != 154:
-        raise ValueError(f"depth={depth} is not 154, the only depth of SENet")
+        raise ValueError(
+            f"depth={depth} is not 154, the only depth of SENet; what a _base_ config "
+            "left here goes with _delete_=True"
+        )
     given = dict(groups=64, base_width=4, deep_stem=True, stem_channels=128)
     for key, value in given.items():
         if kwargs.get(key, value) != value:
             raise ValueError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
-    trunk = backbone_class("ResNeXt")(**{**kwargs, **given, "depth": 152})
+    kwargs = {**kwargs, **given, "depth": 152}
+    trunk = build_backbone("SENet", "ResNeXt", plugins, (), kwargs)
     for stage, name in enumerate(trunk.res_layers):
         for block in getattr(trunk, name):
             _halve_first_convolution(block)

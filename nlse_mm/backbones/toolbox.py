@@ -4,7 +4,7 @@ import difflib
 
 from mmengine.registry import MODELS, DefaultScope
 
-from nlse_mm.registry import installed
+from nlse_mm.registry import installed, why_broken
 
 TOOLBOXES = ("mmdet", "mmseg")
 
@@ -34,23 +34,29 @@ def backbone_class(name: str) -> type:
     """The class registered under ``name``, of the active toolbox or the scope in it.
 
     Raises:
+        ImportError: If the toolbox is installed and can't be imported.
         KeyError: If there is none of that name.
     """
     if "." not in name:
         name = f"{active_toolbox()}.{name}"
+    scope, _, wanted = name.partition(".")
+    if not scope:
+        raise KeyError(f"{name!r} is not a name such as 'mmpretrain.ConvNeXt'")
+    if why := why_broken(scope, "MODELS"):
+        raise ImportError(f"{name} is not to be had: {why}")
     try:
         found = MODELS.get(name)
     except RuntimeError:  # what MMEngine raises for a name that is nowhere
         found = None
     if found is None:
-        raise KeyError(_why_missing(*name.split(".", 1)))
+        raise KeyError(_why_missing(scope, wanted))
     return found
 
 
 def _why_missing(scope: str, name: str) -> str:
     if scope not in MODELS.children and not installed(scope):
         return f"{scope}.{name} is not found: {scope} isn't installed"
-    names = MODELS.children.get(scope, MODELS).module_dict
-    near = difflib.get_close_matches(name, names)
+    own = MODELS if scope == MODELS.scope else MODELS.children.get(scope)
+    near = difflib.get_close_matches(name, own.module_dict if own else ())
     hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
     return f"{scope} has no model {name!r}{hint}"

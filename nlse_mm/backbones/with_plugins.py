@@ -9,22 +9,25 @@ from mmcv.cnn import is_norm
 from mmengine.logging import print_log
 from torch import nn
 
+from nlse_mm.arguments import CONFIGS, build_stock, checked
 from nlse_mm.registry import MODELS
 
 from .dry_run import DryRun
-from .mixin import mix_in
+from .factory import factory
+from .mixin import mix_in, return_itself
 from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
 from .plugged_trunk import build_plugin
-from .plugin_line import check_is_list
+from .plugin_line import Entries, check_is_list, check_keys, check_plugin
 from .toolbox import backbone_class
 
-Lines = Sequence[dict[str, Any]]
 # What models call the channels of their input; the last is Feature2Pyramid's.
 IN_CHANNELS = ("in_channels", "in_chans", "embed_dim")
 
 
 @MODELS.register_module()
-def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # noqa: N802
+@factory
+@checked(itself=("base", *CONFIGS))
+def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # noqa: N802
     """Any backbone or neck, with plugins on its outputs or after its modules.
 
     The result is an instance of the base's class, and its parameters keep their names.
@@ -60,11 +63,15 @@ def WithPlugins(*, base: str, plugins: Lines, **kwargs: Any) -> nn.Module:  # no
         raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
     check_is_list(plugins, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]")
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
-    model = backbone_class(base)(**kwargs)
+    # A base's arguments may mean anything: only its own signature says what.
+    name = f"nlse_mm.WithPlugins(base={base!r})"
+    model = build_stock(name, backbone_class(base), (), kwargs, hints={})
     for line in lines:
         line.check(model)
     if lines:
         _place(model, lines, kwargs)
+    else:
+        return_itself(model)
     return model
 
 
@@ -88,17 +95,9 @@ class Place:
     def parse(cls, line: dict[str, Any], key: str) -> "Place":
         """Make one from a config's dict; ValueError for what means nothing."""
         allowed = ("cfg", "output", "after")
-        if not isinstance(line, dict):
-            raise ValueError(f"{key}: {line!r} is not a dict with the keys {allowed}")
-        for name in line:
-            if name not in allowed:
-                raise ValueError(f"{key}: the key {name!r} is not one of {allowed}")
+        check_keys(line, key, allowed, required=("cfg",))
         cfg, output, after = (line.get(name) for name in allowed)
-        if not isinstance(cfg, dict) or "type" not in cfg:
-            raise ValueError(
-                f"{key}: cfg={cfg!r} is not a dict with a 'type', such as "
-                "dict(type='nlse_mm.NonLocal2d')"
-            )
+        check_plugin(cfg, key)
         if (output is None) == (after is None):
             raise ValueError(
                 f"{key}: output={output!r} and after={after!r}: a line has exactly one "
@@ -194,8 +193,8 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
         if len(returned) != 1:
             raise ValueError(
                 f"{line.key}: the module at {line.written} is called {len(returned)} "
-                f"times in a forward pass of {model}; a plugin goes after one that is "
-                "called once"
+                f"times in a forward pass of {model} in evaluation mode; a plugin goes "
+                "after one that is called once"
             )
         out = returned[0]
     wrong = run.why_not_nchw(out)

@@ -7,12 +7,14 @@ from mmengine import hooks
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 from .atomic_backend import BACKEND, TEMPORARY, AtomicBackend
 
 
 @HOOKS.register_module()
+@checked
 class CheckpointHook(hooks.CheckpointHook):
     """Saves as MMEngine's hook does, with its arguments, but in this order: write the
     new checkpoint completely, name it in ``last_checkpoint``, delete the outdated one.

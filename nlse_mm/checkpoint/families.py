@@ -46,6 +46,13 @@ def family_of(keys: Collection[str], name: str, source: str | None = None) -> st
             return family
     if source in ("timm", "mmpretrain") and family_of(keys, name) == "torchvision":
         return source
+    for key in sorted(keys):
+        found = re.match(r"(?!layer\d|backbone\.layer)(.+?\.)layer\d+\.", key)
+        if found:
+            raise CheckpointError(
+                f"{name} has {found[1]!r} before its keys, as in {key}: the weights of "
+                f"{source or 'a ResNet'} are found where no more than 'backbone.' is"
+            )
     raise CheckpointError(
         f"{name} holds no weights of {source or 'a ResNet'}: it has keys such as "
         f"{', '.join(sorted(keys)[:3]) or 'none'}"

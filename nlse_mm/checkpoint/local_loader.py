@@ -62,13 +62,21 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     return without_programs(checkpoint, str(path))
 
 
+def needs_package(package: str, command: str, error: ImportError) -> str:
+    """What to say of something that needs a package: it is missing, or is broken."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None and missing.split(".")[0] == package:
+        return f"needs a package that is missing: {command}"
+    reason = " ".join(str(error).split())
+    return f"needs {package}, which can't be imported: {type(error).__name__}: {reason}"
+
+
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise CheckpointError(
-            f"{path} needs a package to be read: pip install safetensors"
-        ) from error
+        needs = needs_package("safetensors", "pip install safetensors", error)
+        raise CheckpointError(f"{path} {needs}") from error
     device = map_location if isinstance(map_location, (str, torch.device)) else "cpu"
     try:
         return load_file(path, str(device))
@@ -102,6 +110,8 @@ def _explain(path: Path, is_zip: bool, message: str) -> str | None:
             "checkpoints don't hold and which may run code when it is loaded (whoever "
             "trusts the file can allow it with torch.serialization.add_safe_globals)"
         )
+    if "deserialize object on" in message:  # of a device that isn't here
+        return None
     if not is_zip and _begins_with(path, _LEGACY):
         return _half_written(path)
     if not is_zip:

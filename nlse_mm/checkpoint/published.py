@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .families import FAMILIES, family_of, our_names
 from .local_loader import CheckpointError
+from .weights import weights_of, without_wrappers
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,18 @@ def read_published(
     Args:
         path: See there.
         source: See there.
-        prefix: What stands before the trunk's keys. ``backbone.`` needn't be given, nor
-            need it be there: behind ``mmcls://`` it is already taken off.
+        prefix: What stands before the backbone's keys, with a wrapper's ``module.`` or
+            without. ``backbone.`` needn't be given, nor need it be there: behind
+            ``mmcls://`` it is already taken off.
         map_location: As in ``torch.load``.
     """
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location, logger="silent")
-    weights = checkpoint.get("state_dict", checkpoint)
+    weights = weights_of(checkpoint, path)
     meta = checkpoint.get("meta")
     noted = meta.get("converted_from") if isinstance(meta, dict) else None
     told = noted in FAMILIES and source in (None, noted)
-    family = noted if told else family_of(weights, path, source)
     bare = _bare_keys(weights, prefix, path)
+    family = noted if told else family_of([*weights, *bare], path, source)
     names = our_names(bare, family)
     if family == "timm-legacy" and not any(".conv3." in key for key in names):
         raise CheckpointError(
@@ -133,13 +135,17 @@ def _check_cover(
 
 def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str, str]:
     """The trunk's keys without what stands before them, and the whole keys."""
-    optional = prefix is None or prefix.rstrip(".") == "backbone"
-    start = (prefix or "backbone").rstrip(".") + "."
-    whole = {key.removeprefix("module."): key for key in keys}
-    chosen = {k[len(start) :]: w for k, w in whole.items() if k.startswith(start)}
+    bare = without_wrappers(prefix or "backbone.").rstrip(".")
+    optional = prefix is None or bare == "backbone"
+    start = bare + "." if bare else ""
+    chosen = {k[len(start) :]: k for k in keys if k.startswith(start)}
     if not chosen and not optional:
-        raise CheckpointError(f"{name} has no key that begins with prefix={prefix!r}")
-    return chosen or whole
+        begins = sorted({key.split(".")[0] for key in keys})
+        raise CheckpointError(
+            f"{name} has no key that begins with prefix={prefix!r}, but with "
+            f"{_listing(begins)}"
+        )
+    return chosen or {key: key for key in keys}
 
 
 def _check_depth(own: Collection[str], given: Collection[str], name: str) -> None:

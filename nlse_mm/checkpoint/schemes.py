@@ -46,7 +46,7 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, 
     """
     table = mmengine.load(Path(mmengine.__file__).parent / "hub/torchvision_0.12.json")
     if _name(filename) not in table:
-        table |= _torchvision_urls()
+        table |= _torchvision_urls(filename, table)
     return fetch_and_load(look_up(filename, table), map_location, BACKBONE_KEY)
 
 
@@ -77,18 +77,28 @@ def _name(filename: str) -> str:
 def look_up(filename: str, table: dict[str, str]) -> str:
     name = _name(filename)
     if name not in table:
-        near = difflib.get_close_matches(name, table) or sorted(table)[:5]
+        near = _near(filename, table)
         raise CheckpointError(
-            f"{filename} is no name of published weights; near it are {', '.join(near)}"
+            f"{filename} is no name of published weights; near it are {near}"
         )
     return table[name]
 
 
-def _torchvision_urls() -> dict[str, str]:
+def _near(filename: str, table: dict[str, str]) -> str:
+    near = difflib.get_close_matches(_name(filename), table) or sorted(table)[:5]
+    return ", ".join(near)
+
+
+def _torchvision_urls(filename: str, table: dict[str, str]) -> dict[str, str]:
     try:
         return stock.get_torchvision_models()
-    except (ImportError, RuntimeError):  # missing, or beside a PyTorch not its own
-        return {}
+    except (ImportError, RuntimeError) as error:  # RuntimeError: beside another PyTorch
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{filename} is not in MMEngine's table, where near it are "
+            f"{_near(filename, table)}; torchvision, which knows more names, can't be "
+            f"imported: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def fetch_and_load(url: str, map_location: Any, key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from .local_loader import CheckpointError, load_from_local
+from .local_loader import CheckpointError, load_from_local, needs_package
 from .schemes import BACKBONE_KEY, fetch_and_load, look_up
 
 _RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download/"
@@ -67,9 +67,8 @@ def _fetch(filename: str, by_hand: Path) -> str:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise CheckpointError(
-            f"{filename} needs two packages ({_PACKAGES}); or {advice}"
-        ) from error
+        needs = needs_package("huggingface_hub", _PACKAGES, error)
+        raise CheckpointError(f"{filename} {needs}; or {advice}") from error
     try:
         return huggingface_hub.hf_hub_download(repository, "model.safetensors")
     # A missing network is another exception in each version (of requests, httpx, ...).

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.fileio import isdir, list_dir_or_file
 from mmseg.datasets import BaseSegDataset
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import DATASETS
 
 # In the order of the panoptic files, by id: a label is an index here.
@@ -54,6 +55,7 @@ def _palette(things: int, stuff: int) -> list[list[int]]:
 
 
 @DATASETS.register_module()
+@checked
 class CocoPanopticSemanticDataset(BaseSegDataset):
     """Photos of COCO with one of panoptic's 133 classes (80 things, 53 stuff) a pixel.
 

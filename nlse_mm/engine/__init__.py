@@ -5,6 +5,8 @@ MMEngine imports this when a config names one of the hooks or ``seed_worker``.
 """
 
 from .average_buffers import AverageBuffersHook
+from .check_agreement import CheckAgreementHook
+from .check_plugins import CheckPluginsHook
 from .check_weights import CheckWeightsHook
 from .evaluate_finished import EvaluateFinishedHook
 from .reseed import ReseedHook
@@ -12,6 +14,8 @@ from .seed_worker import seed_worker
 
 __all__ = [
     "AverageBuffersHook",
+    "CheckAgreementHook",
+    "CheckPluginsHook",
     "CheckWeightsHook",
     "EvaluateFinishedHook",
     "ReseedHook",

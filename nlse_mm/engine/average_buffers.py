@@ -6,10 +6,12 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
+@checked
 class AverageBuffersHook(Hook):
     """Average BatchNorm's running statistics over the processes before they are used.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from nlse_mm.registry import installed
+from nlse_mm.registry import installed, why_broken
 
 from .user_error import UserError
 
@@ -47,7 +47,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """The config that the command line asks for, with ``work_dir`` and ``launcher``.
 
     Raises:
-        UserError: If it can't be read, or names a toolbox that isn't installed.
+        UserError: If it can't be read, or names a toolbox that isn't installed or that
+            can't be imported.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = Path(args.config)
@@ -68,6 +69,8 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UserError(
             f"{path} has default_scope='{scope}', and {scope} is not installed"
         )
+    if why := why_broken(scope, "MODELS", "DATASETS"):
+        raise UserError(f"{path} has default_scope='{scope}', and {why}")
     if "model" not in cfg:
         raise UserError(f"the config {path} has no model")
     cfg.launcher = args.launcher

@@ -5,10 +5,12 @@ import itertools
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
+@checked
 class EvaluateFinishedHook(Hook):
     """Run the evaluation once when a resumed training turns out to be finished."""
 

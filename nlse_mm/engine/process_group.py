@@ -62,6 +62,12 @@ def start_process_group(cfg: Config) -> None:
     init_dist(cfg.launcher, **env_cfg.get("dist_cfg", {}))
 
 
+def is_first_here(cfg: Config) -> bool:
+    """Say whether this is the first of this machine's processes, group or not yet."""
+    names = _ENVIRONMENT.get(cfg.get("launcher", "none"))
+    return names is None or os.environ.get(names[1], "0") == "0"
+
+
 def _start_gloo(cfg: Config, names: tuple[str, ...], timeout: int | None) -> None:
     for ours, theirs in zip(_ENVIRONMENT["pytorch"], names, strict=True):
         os.environ[ours] = os.environ[theirs]

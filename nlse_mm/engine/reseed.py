@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
 
 from .seed_worker import seed_everything
@@ -15,6 +16,7 @@ _EPOCH, _BATCH = range(2)
 
 
 @HOOKS.register_module()
+@checked(at_least=dict(seed=0))
 class ReseedHook(Hook):
     """Seed Python, NumPy and PyTorch anew so that no state needs to be saved.
 

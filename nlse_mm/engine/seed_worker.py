@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import torch
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import FUNCTIONS
 
 from .parent import die_with
@@ -22,6 +23,7 @@ def seed_everything(*entropy: int) -> None:
 
 
 @FUNCTIONS.register_module()
+@checked(at_least=dict(worker_id=0))
 def seed_worker(worker_id: int, disable_subprocess_warning: bool = False) -> None:
     """Seed a data worker by the epoch, too; and let it die with its parent.
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from mmseg.models.decode_heads import NLHead as StockNLHead
 
+from nlse_mm.arguments import checked
 from nlse_mm.plugins import NonLocal2d
 from nlse_mm.registry import MODELS
 
 
 @MODELS.register_module()
+@checked(at_least=dict(reduction=1), itself=("mode",))
 class NLHead(StockNLHead):
     r"""An FCN head with a non-local block between its two convolutions.
 

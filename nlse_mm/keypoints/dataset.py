@@ -4,15 +4,18 @@ from typing import Any
 
 import numpy as np
 from mmdet.datasets import CocoDataset
-from pycocotools.coco import COCO
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import DATASETS
 
+from .annotation_file import index, read_keypoints
+from .check_pipeline import ChecksPipeline
 from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 
 
 @DATASETS.register_module()
-class CocoKeypointDataset(CocoDataset):
+@checked
+class CocoKeypointDataset(ChecksPipeline, CocoDataset):
     """``CocoDataset`` with joints: ``keypoints`` (K, 3) for each instance.
 
     x and y are in pixels, continuous: the file's pixel index + 0.5. The third number is
@@ -27,7 +30,9 @@ class CocoKeypointDataset(CocoDataset):
             with fewer labelled joints (Detectron: 1).
 
     Raises:
-        ValueError: If the joints don't fit each other or the file.
+        ValueError: If the keypoints don't fit each other or the file, or the file is
+            wrong; what it may lack, ``read_keypoints`` says; or a
+            transform of the pipeline leaves keypoints behind.
     """
 
     METAINFO = dict(classes=("person",), palette=[(220, 20, 60)], **COCO_PERSON)
@@ -42,11 +47,20 @@ class CocoKeypointDataset(CocoDataset):
         super().__init__(*args, metainfo=metainfo, **kwargs)
 
     def COCOAPI(self, path: str) -> Any:  # noqa: N802 (the parent's name)
-        """The open annotation file, checked: the parent calls this."""
-        coco = CocoDataset.COCOAPI(path)
+        """Open the annotation file, cleaned: the parent calls this."""
         check_metainfo(self.metainfo)
         self._flip_indices = flip_indices(self.metainfo)
-        check_categories(coco, self.metainfo, path)
+        steps = self.pipeline.transforms
+        content = read_keypoints(
+            path,
+            self.metainfo["classes"],
+            self.metainfo["keypoints"],
+            name=self.ann_file,
+            with_annotations=not self.test_mode,
+            with_masks=any(getattr(step, "with_mask", False) for step in steps),
+        )
+        coco = index(content, CocoDataset.COCOAPI())
+        coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
         return coco
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -63,15 +77,8 @@ class CocoKeypointDataset(CocoDataset):
         return info
 
     def _keypoints(self, annotation: dict) -> np.ndarray:
-        """(K, 3) of one annotation; all zero for one without joints."""
-        K = len(self.metainfo["keypoints"])
-        flat = annotation.get("keypoints") or [0] * (3 * K)
-        if len(flat) != 3 * K:
-            raise ValueError(
-                f"{self.ann_file}: annotation {annotation['id']} has {len(flat)} "
-                f"numbers in keypoints, not {3 * K} (x, y, visibility of {K} joints)"
-            )
-        keypoints = np.array(flat, dtype=np.float32).reshape(K, 3)
+        """(K, 3) of one annotation; all zero for one without keypoints."""
+        keypoints = np.array(annotation["keypoints"], dtype=np.float32).reshape(-1, 3)
         keypoints[:, :2] += 0.5
         keypoints[keypoints[:, 2] == 0] = 0
         return keypoints
@@ -80,36 +87,16 @@ class CocoKeypointDataset(CocoDataset):
         """The parent's, then by ``min_keypoints``."""
         infos = super().filter_data()
         fewest = (self.filter_cfg or {}).get("min_keypoints", 0)
-        if self.test_mode or not fewest:
-            return infos
-        return [info for info in infos if _labelled(info) >= fewest]
+        if not self.test_mode and fewest:
+            infos = [info for info in infos if _labelled(info) >= fewest]
+        if not infos:
+            raise ValueError(
+                f"{self.ann_file}: filter_cfg={self.filter_cfg} leaves none of its "
+                f"{len(self.data_list)} images"
+            )
+        return infos
 
 
 def _labelled(info: dict) -> int:
     instances = (i for i in info["instances"] if not i["ignore_flag"])
     return sum(int((i["keypoints"][:, 2] > 0).sum()) for i in instances)
-
-
-def check_categories(coco: COCO, metainfo: dict, path: str) -> None:
-    """Check that the file's joints are the config's.
-
-    Raises:
-        ValueError: If the file has no joints, no such class, or other joints.
-    """
-    classes, wanted = metainfo["classes"], tuple(metainfo["keypoints"])
-    categories = {c["name"]: c for c in coco.dataset["categories"]}
-    missing = [name for name in classes if name not in categories]
-    if missing:
-        raise ValueError(f"{path} has no category {missing}: {sorted(categories)}")
-    for name in classes:
-        found = categories[name].get("keypoints")
-        if found is None:
-            raise ValueError(
-                f"{path} has no keypoints in its category {name!r}: a "
-                "person_keypoints_*.json is needed, not an instances_*.json"
-            )
-        if tuple(found) != wanted:
-            raise ValueError(
-                f"{path} has {len(found)} keypoints {tuple(found)} in its category "
-                f"{name!r}, and the config's metainfo has {len(wanted)}: {wanted}"
-            )

@@ -4,15 +4,30 @@ Letters: R regions of the whole batch, K keypoints, C channels, S cells of a map
 way.
 """
 
-from mmcv.cnn import ConvModule, build_plugin_layer
+import logging
+
+from mmcv.cnn import ConvModule
+from mmengine.logging import print_log
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nlse_mm.arguments import checked
+from nlse_mm.backbones.plugged_trunk import build_plugin
+from nlse_mm.backbones.plugin_line import (
+    Entries,
+    are_integers,
+    check_is_list,
+    check_keys,
+    check_plugin,
+)
 from nlse_mm.registry import MODELS
+
+LEAST = dict(num_keypoints=1, num_convs=1, in_channels=1, conv_out_channels=1)
 
 
 @MODELS.register_module()
+@checked(at_least=dict(LEAST, loss_weight=0))
 class KeypointRCNNHead(BaseModule):
     r"""A map of S x S cells for each joint of a region, S being 4 times the input's.
 
@@ -30,14 +45,14 @@ class KeypointRCNNHead(BaseModule):
         num_convs: Number of 3x3 convolutions.
         in_channels: Channels of the regions' features.
         conv_out_channels: Channels of the convolutions.
-        plugins: Lines ``dict(cfg=dict(type=...), after_convs=(1, 3, 5, 7))``; the
+        plugins: Entries ``dict(cfg=dict(type=...), after_convs=(1, 3, 5, 7))``; the
             convolutions are counted from 0. The Non-local paper has a block after every
             second one.
         loss_weight: Factor of the loss.
         init_cfg: As MMEngine's.
 
     Raises:
-        ValueError: If ``after_convs`` names a convolution that isn't there.
+        ValueError: For a plugin entry that can't be placed.
     """
 
     def __init__(
@@ -46,16 +61,11 @@ class KeypointRCNNHead(BaseModule):
         num_convs: int = 8,
         in_channels: int = 256,
         conv_out_channels: int = 512,
-        plugins: list[dict] | None = None,
+        plugins: Entries | None = None,
         loss_weight: float = 1.0,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
-        if min(num_keypoints, num_convs) < 1:
-            raise ValueError(
-                f"num_keypoints={num_keypoints} and num_convs={num_convs} must be 1 "
-                "or more"
-            )
         self.num_keypoints = num_keypoints
         self.loss_weight = loss_weight
         self.convs = nn.ModuleList(
@@ -65,25 +75,40 @@ class KeypointRCNNHead(BaseModule):
             for i in range(num_convs)
         )
         self.plugins = nn.ModuleDict()
-        for line in plugins or ():
-            self._add(line, num_convs, conv_out_channels)
+        entries = () if plugins is None else plugins
+        example = (
+            "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), after_convs=(1, 3, 5, 7))]"
+        )
+        check_is_list(entries, example)
+        for number, entry in enumerate(entries):
+            self._add(entry, f"plugins[{number}]", num_convs, conv_out_channels)
         self.upsample = nn.ConvTranspose2d(
             conv_out_channels, num_keypoints, 4, stride=2, padding=1
         )
 
-    def _add(self, line: dict, num_convs: int, channels: int) -> None:
-        if set(line) != {"cfg", "after_convs"}:
+    def _add(self, entry: dict, key: str, num_convs: int, channels: int) -> None:
+        keys = ("cfg", "after_convs")
+        check_keys(entry, key, keys, required=keys)
+        check_plugin(entry["cfg"], key)
+        after = entry["after_convs"]
+        if not are_integers(after):
             raise ValueError(
-                f"a plugin of the keypoint head has the keys cfg and after_convs, not "
-                f"{sorted(line)}"
+                f"{key}: after_convs={after!r} is not a tuple of integers, such as "
+                "(1, 3, 5, 7)"
             )
-        for i in line["after_convs"]:
+        if not after:
+            print_log(
+                f"{key}: after_convs={after!r} places no plugin",
+                logger="current",
+                level=logging.WARNING,
+            )
+        for i in after:
             if i not in range(num_convs):
                 raise ValueError(
-                    f"after_convs={tuple(line['after_convs'])} has {i}, which is not "
-                    f"in 0 to {num_convs - 1} (num_convs={num_convs})"
+                    f"{key}: after_convs={tuple(after)} has {i}, which is not in 0 to "
+                    f"{num_convs - 1} (num_convs={num_convs})"
                 )
-            name, plugin = build_plugin_layer(dict(line["cfg"]), in_channels=channels)
+            name, plugin = build_plugin(entry["cfg"], channels, key)
             if f"after_conv{i}" not in self.plugins:
                 self.plugins[f"after_conv{i}"] = nn.ModuleDict()
             place = self.plugins[f"after_conv{i}"]

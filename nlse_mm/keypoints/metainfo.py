@@ -1,11 +1,15 @@
 """What a data set says about its joints: names, flip pairs, skeleton, sigmas."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .sides import other_side, side_of
+
 KEYS = ("keypoints", "flip_pairs", "skeleton", "sigmas")
+SIDES = ("left", "right")
 
 _SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
@@ -53,6 +57,12 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
     Raises:
         ValueError: Naming the key that doesn't fit, and how.
     """
+    classes = metainfo.get("classes")
+    if isinstance(classes, str):
+        raise ValueError(
+            f"metainfo classes={classes!r} is one string, not a list of names: write "
+            f"({classes!r},), with a comma, for one class"
+        )
     names = metainfo.get("keypoints")
     if not names or len(set(names)) != len(names):
         raise ValueError(f"metainfo keypoints={names} is not a list of distinct names")
@@ -64,7 +74,9 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
                     f"keypoints {tuple(names)}"
                 )
     sigmas = metainfo.get("sigmas")
-    if sigmas is None or len(sigmas) != len(names) or min(sigmas) <= 0:
+    spreads = list(sigmas) if np.iterable(sigmas) else []
+    usable = [s for s in spreads if isinstance(s, Real) and 0 < s < float("inf")]
+    if not len(names) == len(spreads) == len(usable):
         raise ValueError(
             f"metainfo sigmas={sigmas} is not {len(names)} numbers above 0, one for "
             "each of the keypoints"
@@ -78,10 +90,33 @@ def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
     twice = {name for name in paired if paired.count(name) > 1}
     if twice:
         raise ValueError(f"metainfo flip_pairs names {sorted(twice)} more than once")
-    for name in names:
-        other = name.replace("left", "right")
-        if other != name and other in names and {name, other} - set(paired):
-            raise ValueError(f"metainfo flip_pairs has no pair ({name!r}, {other!r})")
+    others = {name: other_side(name, names) for name in names}
+    for a, b in pairs:
+        is_wrong = others[a] not in (None, b) or others[b] not in (None, a)
+        if is_wrong or any(_says(a, side) and _says(b, side) for side in SIDES):
+            right = next((n for n in (others[a], others[b]) if n), None)
+            hint = f": {right!r} is the other side of one" if right else ""
+            raise ValueError(
+                f"metainfo flip_pairs has ({a!r}, {b!r}), which are not left and right "
+                f"of the same{hint}"
+            )
+    for name, other in others.items():
+        if other is not None and {name, other} - set(paired):
+            pair = (name, other) if side_of(name) != "right" else (other, name)
+            raise ValueError(f"metainfo flip_pairs has no pair {pair}")
+    alone = [name for name in names if name not in paired]
+    left, right = ([n for n in alone if _says(n, side)] for side in SIDES)
+    if left and right:
+        raise ValueError(
+            f"metainfo flip_pairs says nothing of {', '.join(map(repr, left + right))}"
+            ": which is whose other side? (flip_pairs=None: unknown, and a flip is "
+            "refused)"
+        )
+
+
+def _says(name: str, side: str) -> bool:
+    """Whether a name has the word itself: L1 may be a line."""
+    return side in name.lower() and side_of(name) == side
 
 
 def flip_indices(metainfo: Mapping[str, Any]) -> np.ndarray | None:

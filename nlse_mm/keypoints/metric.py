@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import METRICS
 
-from .dataset import check_categories
+from .annotation_file import index, read_keypoints
+from .annotation_lists import Entry, id_text, id_value
 from .metainfo import check_metainfo
 
 KINDS = ("bbox", "keypoints")
@@ -22,14 +25,22 @@ _STATS = dict(
     bbox=dict(mAP=0, mAP_50=1, mAP_75=2, mAP_s=3, mAP_m=4, mAP_l=5),
     keypoints=dict(mAP=0, mAP_50=1, mAP_75=2, mAP_m=3, mAP_l=4, AR=5),
 )
+# Pixels left of and above every image: what lies here matches nothing.
+_NOWHERE = -1e6
 
 
 @METRICS.register_module()
+@checked
 class CocoKeypointMetric(BaseMetric):
     """AP over OKS thresholds 0.50 to 0.95, and box AP beside it, with pycocotools.
 
     Object keypoint similarity takes the data set's sigmas; 20 detections an image count
     for joints, 100 for boxes. A detection's score is its box's.
+
+    The file is read and checked as the data set's is, when the data set's ``metainfo``
+    comes: before the first step of a training. A detection whose score, box or
+    keypoints aren't all finite matches nothing: it is a false positive, and the last
+    one if it is the score.
 
     Args:
         ann_file: The ``person_keypoints_*.json`` of the images.
@@ -41,7 +52,8 @@ class CocoKeypointMetric(BaseMetric):
         prefix: First part of the results' names.
 
     Raises:
-        ValueError: For another ``metric``, or joints that don't fit the file.
+        ValueError: For another ``metric``; for a file that is wrong, doesn't fit the
+            data set's keypoints, or lacks one of its images.
     """
 
     default_prefix = "coco"
@@ -65,6 +77,25 @@ class CocoKeypointMetric(BaseMetric):
         self.ann_file = ann_file
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
+        self._truth: dict[str, list[Entry]] | None = None
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """The data set's ``metainfo``."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+        check_metainfo(dataset_meta)
+        if is_main_process():  # the one that computes
+            self._truth = read_keypoints(
+                self.ann_file,
+                dataset_meta["classes"],
+                dataset_meta["keypoints"],
+                with_annotations=not self.format_only,
+                with_sizes=False,
+            )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep each image's boxes (x1, y1, x2, y2), scores, labels and joints."""
@@ -84,36 +115,59 @@ class CocoKeypointMetric(BaseMetric):
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """``bbox_*`` and ``keypoints_*`` of all images."""
-        check_metainfo(self.dataset_meta)
-        truth = COCO(self.ann_file)
-        check_categories(truth, self.dataset_meta, self.ann_file)
-        ids = {c["name"]: c["id"] for c in truth.dataset["categories"]}
-        categories = [ids[name] for name in self.dataset_meta["classes"]]
-        for annotation in truth.dataset["annotations"]:
-            visible = annotation.get("keypoints", [])[2::3]
-            annotation.setdefault("num_keypoints", sum(v > 0 for v in visible))
+        categories = [c["id"] for c in self._truth["categories"]]
+        known = {id_text(image["id"]): image["id"] for image in self._truth["images"]}
+        for image in results:
+            key = id_text(image["img_id"])
+            if key not in known and not self.format_only:
+                raise ValueError(
+                    f"{self.ann_file} has no image with the id {image['img_id']!r}, "
+                    "which the data set has: ann_file of the evaluator is of other "
+                    "images"
+                )
+            image["img_id"] = known.get(key, id_value(image["img_id"]))
         values = {}
         for kind in self.metrics:
             found = coco_results(results, categories, kind)
             if self.outfile_prefix is not None:
                 path = Path(f"{self.outfile_prefix}.{kind}.json")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(found))
+                path.write_text(json.dumps(found, allow_nan=False))
             if not self.format_only:
                 images = [r["img_id"] for r in results]
-                values |= self._evaluate(truth, found, kind, categories, images)
+                values |= self._evaluate(found, kind, images)
         return values
 
-    def _evaluate(
-        self, truth: COCO, found: list, kind: str, categories: list, images: list
-    ) -> dict[str, float]:
+    def _evaluate(self, found: list, kind: str, images: list) -> dict[str, float]:
         names = {f"{kind}_{name}": place for name, place in _STATS[kind].items()}
         if not found:
             MMLogger.get_current_instance().warning(f"no detection at all: {kind} 0")
             return dict.fromkeys(names, 0.0)
-        evaluation = COCOeval(truth, truth.loadRes(found), kind)
-        evaluation.params.imgIds = images
-        evaluation.params.catIds = categories
+        # pycocotools sorts ids by NumPy, which makes texts of all if one is a text.
+        image = _ranks(self._truth["images"])
+        category = _ranks(self._truth["categories"])
+        found, truth = (
+            [
+                dict(
+                    a,
+                    image_id=image[id_text(a["image_id"])],
+                    category_id=category[id_text(a["category_id"])],
+                )
+                for a in annotations
+            ]
+            for annotations in (found, self._truth["annotations"])
+        )
+        coco = index(
+            dict(
+                images=[dict(id=i) for i in image.values()],
+                annotations=truth,
+                categories=[dict(id=i) for i in category.values()],
+            ),
+            COCO(),
+        )
+        evaluation = COCOeval(coco, coco.loadRes(found), kind)
+        evaluation.params.imgIds = [image[id_text(i)] for i in images]
+        evaluation.params.catIds = list(category.values())
         if kind == "keypoints":
             evaluation.params.kpt_oks_sigmas = np.array(self.dataset_meta["sigmas"])
         evaluation.evaluate()
@@ -122,26 +176,47 @@ class CocoKeypointMetric(BaseMetric):
         return {n: float(evaluation.stats[place]) for n, place in names.items()}
 
 
-def coco_results(results: list[dict], categories: list[int], kind: str) -> list[dict]:
-    """COCO's list of detections: x, y, w, h boxes, or joints at pixel indices.
+def _ranks(entries: list[Entry]) -> dict[str, int]:
+    """Number entries from 1, in the order of their ids: numbers, then texts."""
+    ids = sorted(
+        (entry["id"] for entry in entries), key=lambda i: (isinstance(i, str), i)
+    )
+    return {id_text(i): rank for rank, i in enumerate(ids, 1)}
+
+
+def coco_results(results: list[dict], categories: list, kind: str) -> list[dict]:
+    """COCO's list of detections: x, y, w, h boxes, or keypoints at pixel indices.
 
     Not both in one list: with boxes, pycocotools would take a pose's size from them.
+    A detection that holds NaN or infinity is put where nothing is.
     """
-    found = []
+    found, lost = [], 0
     for image in results:
         boxes = image["bboxes"].copy()
         boxes[:, 2:] -= boxes[:, :2]
         for i, label in enumerate(image["labels"]):
-            detection = dict(
-                image_id=int(image["img_id"]),
-                category_id=categories[int(label)],
-                score=float(image["scores"][i]),
-            )
             if kind == "bbox":
-                detection["bbox"] = boxes[i].tolist()
+                place = boxes[i]
             else:
                 xy = image["keypoints"][i] - 0.5  # the dataset added it
                 scores = image["keypoint_scores"][i][:, None]
-                detection["keypoints"] = np.hstack((xy, scores)).ravel().tolist()
-            found.append(detection)
+                place = np.hstack((xy, scores)).ravel()
+            score = float(image["scores"][i])
+            if not np.isfinite(place).all() or not np.isfinite(score):
+                lost += 1
+                size = (0, 0) if kind == "bbox" else ()
+                place = np.array([_NOWHERE] * (len(place) - len(size)) + [*size])
+            found.append(
+                dict(
+                    image_id=image["img_id"],
+                    category_id=categories[int(label)],
+                    score=score if np.isfinite(score) else 0.0,
+                )
+                | {kind: place.tolist()}
+            )
+    if lost:
+        MMLogger.get_current_instance().warning(
+            f"{kind}: {lost} of {len(found)} detections hold NaN or infinity: they "
+            "match nothing"
+        )
     return found

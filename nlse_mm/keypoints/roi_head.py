@@ -12,12 +12,14 @@ from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from torch import Tensor
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
 from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
 
 
 @MODELS.register_module()
+@checked(models=("keypoint_roi_extractor", "keypoint_head"))
 class KeypointRoIHead(StandardRoIHead):
     """``StandardRoIHead`` with a keypoint head beside the box and mask heads.
 
@@ -51,7 +53,12 @@ class KeypointRoIHead(StandardRoIHead):
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList,
     ) -> dict[str, Tensor]:
-        """Losses of all heads over the same sampled regions."""
+        """Losses of all heads over the same sampled regions.
+
+        Raises:
+            ValueError: If a sample has no keypoints, or not those of its image.
+        """
+        _check_keypoints(batch_data_samples)
         instances, ignored, _ = unpack_gt_instances(batch_data_samples)
         sampled = []
         for i, proposals in enumerate(rpn_results_list):
@@ -76,6 +83,7 @@ class KeypointRoIHead(StandardRoIHead):
         instances: InstanceList,
     ) -> dict[str, Tensor]:
         """The keypoint head's loss over the regions that show a labelled joint."""
+        self._check_number(instances)
         rois = bbox2roi([s.pos_priors for s in sampled])
         joints = []
         for result, truth in zip(sampled, instances, strict=True):
@@ -87,6 +95,16 @@ class KeypointRoIHead(StandardRoIHead):
         shown = valid.any(1)
         maps = self.keypoint_maps(x, rois[shown])
         return self.keypoint_head.loss(maps, cells[shown], valid[shown])
+
+    def _check_number(self, instances: InstanceList) -> None:
+        number = getattr(self.keypoint_head, "num_keypoints", None)
+        for truth in instances:
+            K = truth.keypoints.shape[1]
+            if len(truth) and number not in (None, K):
+                raise ValueError(
+                    f"roi_head.keypoint_head.num_keypoints={number}, but the data set "
+                    f"has {K} keypoints: the numbers must be equal"
+                )
 
     def keypoint_maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """Logits (R, K, S, S) of regions (R, 5)."""
@@ -134,3 +152,21 @@ class KeypointRoIHead(StandardRoIHead):
         for result, part in zip(results, parts, strict=True):
             result.keypoints = part[..., :2]
             result.keypoint_scores = part[..., 3]
+
+
+def _check_keypoints(samples: SampleList) -> None:
+    """Check that the samples have what teaches a keypoint head."""
+    for sample in samples:
+        if "keypoints" not in sample.gt_instances:
+            raise ValueError(
+                "the model has a keypoint head, and the training samples have no "
+                "keypoints: train_dataloader.dataset needs type="
+                "'nlse_mm.CocoKeypointDataset', and its pipeline nlse_mm.LoadKeypoints "
+                "and nlse_mm.PackKeypoints"
+            )
+        if sample.get("gt_of_original_image"):
+            raise ValueError(
+                "the image was resized or flipped before nlse_mm.LoadKeypoints loaded "
+                "its keypoints, as is done for testing: in train_dataloader.dataset."
+                "pipeline it belongs in front of what moves the image"
+            )

@@ -11,12 +11,14 @@ from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi, bbox_flip
 from torch import Tensor
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import MODELS
 
 from .heatmap import heatmaps_to_keypoints
 
 
 @MODELS.register_module()
+@checked
 class KeypointTTAModel(DetTTAModel):
     """``DetTTAModel``, which merges the views' boxes, and joints in those boxes.
 

@@ -4,12 +4,16 @@ import numpy as np
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
+from nlse_mm.arguments import checked
 from nlse_mm.registry import VISUALIZERS
+
+from .sides import side_of
 
 LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
 
 
 @VISUALIZERS.register_module()
+@checked(at_least=dict(keypoint_threshold=0))
 class KeypointVisualizer(DetLocalVisualizer):
     """Boxes as MMDetection draws them, and skeletons: left blue, right orange.
 
@@ -85,6 +89,4 @@ class KeypointVisualizer(DetLocalVisualizer):
 
 
 def _colour(name: str) -> tuple[int, int, int]:
-    if "left" in name:
-        return LEFT
-    return RIGHT if "right" in name else MIDDLE
+    return {"left": LEFT, "right": RIGHT}.get(side_of(name), MIDDLE)

@@ -5,9 +5,11 @@ Letters: N images, P positions that ask, Q positions looked at, E channels of va
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
+from .derivatives import derivatives
 from .precision import common_dtype
-from .tracing import is_exporting
+from .tracing import needs_formula
 
 COLUMNS = 64  # channels of the values whose running sums are held at a time
 
@@ -35,13 +37,18 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
         value: (N, Q, E).
 
     Returns:
-        (N, P, E), zeros where Q is 0. Only its first derivatives exist.
+        (N, P, E), zeros where Q is 0. A second derivative is the formula's, in memory
+        that grows with P * Q, as are files and ``torch.func``.
     """
     dtype = common_dtype(a, b, value)
     a, b, value = (t.to(dtype) for t in (a, b, value))
-    if is_exporting():
-        return (a[:, :, None] + b[:, None, :]).relu() @ value / b.shape[1]
+    if needs_formula():
+        return _formula(a, b, value)
     return _attend(a, b, value)
+
+
+def _formula(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
+    return (a[:, :, None] + b[:, None, :]).relu() @ value / b.shape[1]
 
 
 @torch.library.custom_op("nlse_mm::concatenation_attention", mutates_args=())
@@ -89,10 +96,25 @@ def _save(ctx, inputs, output):
 
 
 def _backward(ctx, grad):
+    if torch.is_grad_enabled():  # create_graph=True
+        return derivatives(_formula, grad, *ctx.saved_tensors)
     return _attend_backward(grad.contiguous(), *ctx.saved_tensors)
 
 
 _attend.register_autograd(_backward, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.nlse_mm.concatenation_attention)
+def _flops(a, b, value, **_) -> int:
+    """One product for each value, to weight it, and one for each output."""
+    (n, p), (_, q, e) = a, value
+    return 2 * n * (p + q) * e
+
+
+@register_flop_formula(torch.ops.nlse_mm.concatenation_attention_backward)
+def _backward_flops(grad, a, b, value, **_) -> int:
+    """The same with the roles exchanged, and the products with the gradients."""
+    return 2 * _flops(a, b, value)
 
 
 def _columns(value: Tensor) -> list[slice]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .precision import common_dtype
+from .tracing import is_recording
 
 
 def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -18,10 +19,11 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 4 with
     C(x) = Q. Exact: the product of three matrices is taken in the order that costs
-    less. The second takes (P + Q) D E multiplications and D * E numbers, whatever the
-    sizes; the first P Q (D + E) and P * Q numbers, and is taken only where that is
-    less, so memory never grows with P * Q; and never in float16, where the products of
-    queries and keys, sums over D that no softmax tames, overflow before anything else.
+    less, or where one graph serves several sizes, always in the second. That takes
+    (P + Q) D E multiplications and D * E numbers, whatever the sizes; the first
+    P Q (D + E) and P * Q numbers, and is taken only where that is less, so memory never
+    grows with P * Q; and never in float16, where the products of queries and keys, sums
+    over D that no softmax tames, overflow before anything else.
 
     Args:
         query: (N, P, D).
@@ -33,9 +35,21 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     dtype = common_dtype(query, key, value)
     query, key, value = (t.to(dtype) for t in (query, key, value))
-    (_, p, d), (_, q, e) = query.shape, value.shape
     # Divided first: a sum over positions overflows half precision, their mean doesn't.
-    value = value / max(q, 1)
-    if dtype != torch.float16 and p * q * (d + e) < (p + q) * d * e:
+    value = value / (key.shape[1] if is_recording() else max(key.shape[1], 1))
+    if dtype != torch.float16 and _weights_cost_less(query, value):
         return (query @ key.transpose(1, 2)) @ value
     return query @ (key.transpose(1, 2) @ value)
+
+
+def _weights_cost_less(query: Tensor, value: Tensor) -> bool:
+    """Compare the two orders, unless the sizes of a graph are open."""
+    if is_recording():
+        return False
+    (_, p, d), (_, q, e) = query.shape, value.shape
+    less = p * q * (d + e) < (p + q) * d * e
+    if torch.compiler.is_compiling():
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        return statically_known_true(less)  # a plain comparison would fix the order
+    return less

@@ -9,11 +9,14 @@ that a block without excitation wouldn't keep.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .layout import memory_format
+from .precision import no_autocast
+from .tracing import needs_formula
 
 # Numbers in a piece of a map. What is computed on the way to a sum stays in the cache
 # that way: to allocate whole maps for it costs a CPU more than the arithmetic here.
@@ -50,7 +53,7 @@ def excite_add_relu(
     Returns:
         The block's output, of the shape of ``x``.
     """
-    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    graph = torch.compiler.is_compiling() or needs_formula()
     tensors = [t for t in (x, identity, *weights) if t is not None]
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if trains and not graph and _all_of_full_precision(tensors):
@@ -68,7 +71,7 @@ def excitation(x: Tensor, weights: Excitation, top: float = 1.0) -> Tensor:
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     w1, b1, w2, b2 = (w if w is None else w.to(dtype) for w in weights)
-    with _no_autocast(x.device):
+    with no_autocast(x):
         hidden = F.linear(x.mean((2, 3), dtype=dtype), w1, b1).relu()
         gate = top * F.linear(hidden, w2, b2).sigmoid()
     return gate.to(x.dtype)
@@ -79,12 +82,6 @@ def _all_of_full_precision(tensors: list[Tensor]) -> bool:
     return dtype in (torch.float32, torch.float64) and all(
         t.dtype == dtype for t in tensors
     )
-
-
-def _no_autocast(device: torch.device) -> AbstractContextManager:
-    if device.type == "meta":  # which autocast doesn't know
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 def _overwrite(x: Tensor, identity: Tensor, gate: Tensor) -> Tensor:
@@ -106,7 +103,7 @@ def _pieces(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
 class _ExciteAddReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, identity, w1, b1, w2, b2, top):
-        with _no_autocast(x.device):
+        with no_autocast(x):
             pooled = x.mean((2, 3))  # (N, C)
             hidden = F.linear(pooled, w1, b1).relu()  # (N, D)
             sigmoid = F.linear(hidden, w2, b2).sigmoid()  # (N, C)
@@ -155,17 +152,10 @@ def _through_relu(grad: Tensor, y: Tensor, identity: Tensor) -> tuple[Tensor, Te
     The latter is the sum over a map of the former times ``s * x``, which is
     ``y - identity`` wherever the former isn't zero.
     """
-    grad = grad.contiguous(memory_format=_memory_format(y))
+    grad = grad.contiguous(memory_format=memory_format(y))
     before = torch.empty_like(y)
     sums = y.new_empty(*y.shape[:2], 1, 1)
     for g, d, out, shortcut, total in _pieces(grad, before, y, identity, sums):
         torch.ops.aten.threshold_backward.grad_input(g, out, 0, grad_input=d)
         torch.sum((out - shortcut).mul_(d), (2, 3), keepdim=True, out=total)
     return before, sums[:, :, 0, 0]
-
-
-def _memory_format(x: Tensor) -> torch.memory_format:
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    if last and not x.is_contiguous():
-        return torch.channels_last
-    return torch.contiguous_format

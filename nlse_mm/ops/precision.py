@@ -1,5 +1,7 @@
 """One dtype for the tensors of a product."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,18 @@ def common_dtype(*tensors: Tensor) -> torch.dtype:
     widest = tensors[0].dtype
     for tensor in tensors[1:]:
         widest = torch.promote_types(widest, tensor.dtype)
-    device = tensors[0].device.type
-    if widest != torch.float64 and torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
+    if widest != torch.float64 and is_autocast(tensors[0]):
+        return torch.get_autocast_dtype(tensors[0].device.type)
     return widest
+
+
+def is_autocast(x: Tensor) -> bool:
+    """Tell whether autocast is on for the device of ``x``; it doesn't know ``meta``."""
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
+
+
+def no_autocast(x: Tensor) -> AbstractContextManager:
+    """Switch autocast off for the device of ``x``."""
+    if x.device.type == "meta":
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)

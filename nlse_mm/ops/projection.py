@@ -28,7 +28,8 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def add_projection(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x`` plus a 1x1 convolution of ``y``, in one product.
 
-    Exactly ``x`` where ``weight`` and ``bias`` are zero.
+    Exactly ``x`` where ``weight`` and ``bias`` are zero. A map with its channels last
+    keeps them there.
 
     Args:
         x: (N, C, P).
@@ -39,5 +40,9 @@ def add_projection(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) ->
     Returns:
         (N, C, P).
     """
+    if x.stride(1) == 1 and not x.is_contiguous():
+        rows = x.transpose(1, 2)  # (N, P, C)
+        z = rows.baddbmm(y, weight.T.expand(x.shape[0], -1, -1))
+        return (z if bias is None else z.add_(bias)).transpose(1, 2)
     z = x.baddbmm(weight.expand(x.shape[0], -1, -1), y.transpose(1, 2))
     return z if bias is None else z.add_(bias[:, None])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .tracing import is_exporting
+from .tracing import needs_formula
 
 # Weights at a time. In single precision 36 MiB, above the 32 MiB up to which the C
 # library may keep what is freed for itself: smaller blocks left holes, GiB in all.
@@ -49,6 +49,23 @@ def separable_attention(
     return total.unflatten(2, (columns.shape[1], len(mixing))).permute(0, 3, 1, 2)
 
 
+def separable_means(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The same means before they are mixed, those of all heads beside each other.
+
+    Args:
+        x: (N, C, H, W).
+        rows: Weights of the rows, (h, U, H).
+        columns: Weights of the columns, (h, V, W).
+
+    Returns:
+        (N, h * C, U, V).
+    """
+    wide = columns[:, None, None] @ x.permute(0, 2, 3, 1)  # (h, N, H, V, C)
+    means = rows[:, None] @ wide.flatten(3)  # (h, N, U, V C)
+    means = means.unflatten(3, wide.shape[3:])  # (h, N, U, V, C)
+    return means.permute(1, 0, 4, 2, 3).flatten(1, 2)
+
+
 def attend_in_blocks(
     value: Tensor,
     scores: Callable[[Tensor], Tensor],
@@ -76,7 +93,7 @@ def attend_in_blocks(
         means = weights.flatten(1, 2) @ value
         return mix(means.unflatten(1, weights.shape[1:3]))
 
-    if is_exporting():
+    if needs_formula():
         return attend(positions)
     heads = scores(positions[:1]).shape[:2].numel()
     size = max(BLOCK // max(heads * value.shape[1], 1), 1)

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .precision import common_dtype
-from .softmax_blocks import attend
-from .tracing import is_exporting
+from .softmax_blocks import attend, formula
+from .tracing import needs_formula
 
 
 def softmax_attention(
@@ -27,8 +27,9 @@ def softmax_attention(
     so memory grows with P + Q, not with P * Q. Scaling comes before the product, so
     that half precision doesn't overflow.
 
-    Which way, by rule: while exporting, the formula as it stands; on a GPU in 32 bits
-    or fewer, PyTorch's fused kernels; else blocks of queries.
+    Which way, by rule: in graphs written to files and under ``torch.func``, the formula
+    as it stands; on a GPU in 32 bits or fewer, PyTorch's fused kernels; else blocks of
+    queries. A second derivative is the formula's, and takes its memory.
 
     Args:
         query: (N, P, D), any strides; ``x.flatten(2).transpose(1, 2)`` isn't copied.
@@ -37,12 +38,12 @@ def softmax_attention(
         scale: Multiplies the products.
 
     Returns:
-        (N, P, E), zeros where Q is 0. Only its first derivatives exist.
+        (N, P, E), zeros where Q is 0.
     """
     dtype = common_dtype(query, key, value)
     query, key, value = (t.to(dtype) for t in (query, key, value))
-    if is_exporting():
-        return ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1) @ value
+    if needs_formula():
+        return formula(query, key, value, scale)
     if query.is_cuda and dtype != torch.float64 and min(query.shape + key.shape) > 0:
         return _fused(query, key, value, scale)
     if dtype == torch.float16:

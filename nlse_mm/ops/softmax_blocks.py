@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from .derivatives import derivatives
 
 # Queries of a block. Fewer would read the keys, and add to their gradients, too often
 # for products at the speed of large ones; more would only cost memory.
@@ -23,6 +26,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         weights = room.weights(query[n, rows] * scale, key[n])
         torch.mm(weights.to(value.dtype), value[n], out=out[n, rows])
     return out
+
+
+def formula(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """The same as it stands, with all P x Q weights."""
+    return ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1) @ value
 
 
 @attend.register_fake
@@ -64,10 +72,25 @@ def _save(ctx, inputs, output):
 
 
 def _backward(ctx, grad):
+    if torch.is_grad_enabled():  # create_graph=True
+        return *derivatives(formula, grad, *ctx.saved_tensors, ctx.scale), None
     return *_attend_backward(grad, *ctx.saved_tensors, ctx.scale), None
 
 
 attend.register_autograd(_backward, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.nlse_mm.softmax_attention)
+def _flops(query, key, value, scale, **_) -> int:
+    """Those of the formula: products of queries and keys, of weights and values."""
+    (n, p, d), (_, q, e) = query, value
+    return 2 * n * p * q * (d + e)
+
+
+@register_flop_formula(torch.ops.nlse_mm.softmax_attention_backward)
+def _backward_flops(grad, query, key, value, scale, **_) -> int:
+    """Those of the formula: two products for each of its own, none made again."""
+    return 2 * _flops(query, key, value, scale)
 
 
 def _blocks(query: Tensor, key: Tensor) -> Iterator[tuple[int, slice]]:

@@ -1,17 +1,22 @@
 """The non-local block, for sequences, maps and volumes.
 
-Letters: N images, C channels, D channels inside, P positions that ask, Q positions
-looked at (P after pooling, when sub-sampled).
+Shapes: N batch, C channels, D channels inside, P queries, Q keys (P after pooling, when
+sub-sampled).
 """
 
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import constant_init, normal_init
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlse_mm import ops
+from nlse_mm.arguments import checked
+from nlse_mm.ops.tracing import is_recording
 from nlse_mm.registry import MODELS
+
+from .frozen_start import warn_of_frozen_start
+from .merged import PoolFirst, add_output, project, rows
+from .pairs import rectified_mean, rectified_weights
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -34,7 +39,9 @@ class _NonLocalNd(nn.Module):
     where :math:`s = 1 / \sqrt{D}` with ``use_scale``. That scale is not in the paper;
     the authors' code has it.
 
-    The P x Q weights are never stored: memory grows with N * P * D.
+    The P x Q weights are never stored: memory grows with N * P * D. They are in graphs
+    that are traced or exported, and in mode ``concatenation`` for who has hooked
+    ``concat_project``, which is called on all pairs then.
 
     The parameters have the names they have in ``mmcv.cnn.NonLocal2d``, whose
     checkpoints load, and the values are the same to rounding.
@@ -118,9 +125,13 @@ class _NonLocalNd(nn.Module):
         if sub_sample:
             pool = self.max_pool(self.pool_size)
             # The names of MMCV's parameters: g.0.conv.weight, phi.0.conv.weight.
-            self.g = nn.Sequential(self.g, pool)
-            self.phi = pool if mode == "gaussian" else nn.Sequential(self.phi, pool)
+            both = PoolFirst if pool_first else nn.Sequential
+            self.g = both(self.g, pool)
+            self.phi = pool if mode == "gaussian" else both(self.phi, pool)
         self.init_weights()
+        if zeros_init:
+            last = self.conv_out.norm if self.conv_out.with_norm else self.conv_out.conv
+            warn_of_frozen_start(self, last, norm_cfg)
 
     def init_weights(
         self, std: float | None = None, zeros_init: bool | None = None
@@ -143,45 +154,37 @@ class _NonLocalNd(nn.Module):
             normal_init(last, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, C, ...) to the same shape.
+        """``x`` of shape (N, C, ...) to the same shape and memory format.
 
         Raises:
             ValueError: If ``x`` is too small to sub-sample.
         """
-        if self.sub_sample and min(x.shape[2:][-2:]) < 2:
-            size = " x ".join(map(str, x.shape[2:]))
-            raise ValueError(f"sub_sample=True needs 2 positions each way, not {size}")
+        self._check_size(x)
         if self.mode == "concatenation":
-            a, b, g = self._concatenation_terms(x)
-            y = ops.concatenation_attention(a, b, g)
+            y = rectified_mean(x, self)  # (N, P, D)
         elif self.mode == "dot_product":
-            y = ops.dot_product_attention(*self._project(x))
+            y = ops.dot_product_attention(*self._embed(x))
         else:
-            y = ops.softmax_attention(*self._project(x), self._scale)
-        last = self.conv_out
-        mixed = torch.is_autocast_enabled(x.device.type)  # the sum stays in full
-        if not mixed and (product := _as_product(last, x.dtype)):
-            return ops.add_projection(x.flatten(2), y, *product).view(x.shape)
-        y = y.transpose(1, 2).reshape(x.shape[0], y.shape[2], *x.shape[2:])
-        return x + last(y)
+            y = ops.softmax_attention(*self._embed(x), self._scale)
+        return add_output(x, y, self.conv_out)
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """The weights a_ij with which the asked positions look at all others.
+        """The weights a_ij that the queries give to all keys.
 
         Args:
             x: Input of shape (N, C, ...).
-            positions: Flat indices of the positions that ask; all of them when None.
+            positions: Flat indices of the queries; all positions when None.
 
         Returns:
             Weights of shape (N, len(positions), Q). Those of the softmax modes sum to
             1 over Q.
         """
+        self._check_size(x)
         if positions is None:
             positions = torch.arange(x[0, 0].numel(), device=x.device)
         if self.mode == "concatenation":
-            a, b, _ = self._concatenation_terms(x)
-            return (a[:, positions, None] + b[:, None, :]).relu() / b.shape[1]
-        theta, phi, _ = self._project(x)
+            return rectified_weights(x, self, positions)
+        theta, phi, _ = self._embed(x)
         weights = (theta[:, positions] * self._scale) @ phi.transpose(1, 2)
         if self.mode == "dot_product":
             return weights / phi.shape[1]
@@ -192,93 +195,24 @@ class _NonLocalNd(nn.Module):
         scaled = self.use_scale and self.mode == "embedded_gaussian"
         return self.inter_channels**-0.5 if scaled else 1.0
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _check_size(self, x: Tensor) -> None:
+        if not self.sub_sample or is_recording(x):
+            return
+        if min(x.shape[2:][-2:]) < 2:
+            size = " x ".join(map(str, x.shape[2:]))
+            raise ValueError(f"sub_sample=True needs 2 positions each way, not {size}")
+
+    def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Theta (N, P, D), phi (N, Q, D) and g (N, Q, D) of ``x``."""
-        looked = self.g[1](x) if self.pool_first else x
-        pool = self.sub_sample and not self.pool_first
         if self.mode == "gaussian":
-            theta = phi = x.flatten(2).transpose(1, 2)
-            if self.sub_sample:
-                phi = self.phi(x).flatten(2).transpose(1, 2)
-            return theta, phi, self._convolve(looked, "g", pool=pool)
-        if not self.sub_sample:
-            return self._convolve(x, "theta", "phi", "g").chunk(3, dim=2)
-        theta = self._convolve(x, "theta")
-        return theta, *self._convolve(looked, "phi", "g", pool=pool).chunk(2, dim=2)
-
-    def _convolve(self, x: Tensor, *names: str, pool: bool = False) -> Tensor:
-        """The named projections of ``x``, side by side: (N, P or Q, D * len(names))."""
-        modules = [getattr(self, name) for name in names]
-        modules = [m[0] if isinstance(m, nn.Sequential) else m for m in modules]
-        if all(_is_plain(m.conv) for m in modules):
-            # One product for all: each reads the whole map.
-            weight = torch.cat([m.conv.weight.flatten(1) for m in modules])
-            bias = torch.cat([m.conv.bias for m in modules])
-            if not pool:
-                return ops.project(x.flatten(2), weight, bias)
-            # The largest sum with the bias is that with the largest, rounded or not.
-            y = weight.expand(x.shape[0], -1, -1).bmm(x.flatten(2))
-            y = self.g[1](y.unflatten(2, x.shape[2:])).flatten(2).transpose(1, 2)
-            return y + bias.to(y.dtype)
-        y = torch.cat([m(x) for m in modules], dim=1)
-        return (self.g[1](y) if pool else y).flatten(2).transpose(1, 2)
-
-    def _concatenation_terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j, and g."""
-        looked = self.g[1](x) if self.pool_first else x
-        pool = self.sub_sample and not self.pool_first
-        weights = self.concat_project.conv.weight.flatten(1).chunk(2, dim=1)
-        return (
-            self._reduce(x, "theta", weights[0]),
-            self._reduce(looked, "phi", weights[1], pool=pool),
-            self._convolve(looked, "g", pool=pool),
-        )
-
-    def _reduce(
-        self, x: Tensor, name: str, weight: Tensor, pool: bool = False
-    ) -> Tensor:
-        """The named projection's products (N, P or Q) with ``weight`` (1, D)."""
-        module = getattr(self, name)
-        conv = (module[0] if isinstance(module, nn.Sequential) else module).conv
-        if pool or not _is_plain(conv):
-            # As a column: onnxruntime 1.31 optimises products with vectors into wrong
-            # ones.
-            return (self._convolve(x, name, pool=pool) @ weight.T)[..., 0]
-        # A product of the weights first: no (N, P, D) tensor is made.
-        folded = weight @ conv.weight.flatten(1), (weight @ conv.bias[:, None])[0]
-        return ops.project(x.flatten(2), *folded)[..., 0]
-
-
-def _as_product(
-    last: ConvModule, dtype: torch.dtype
-) -> tuple[Tensor, Tensor | None] | None:
-    """Weight (C, D) and bias (C,) of the last convolution and its norm, or None.
-
-    A batch norm in inference is a scale and a shift, which go into the product; in half
-    precision it isn't done, as the norm computes in single.
-    """
-    if not _is_plain(last.conv):
-        return None
-    weight = last.conv.weight.flatten(1)
-    if not last.with_norm:
-        return weight, last.conv.bias
-    norm = last.norm  # with which the convolution has no bias
-    fixed = isinstance(norm, _BatchNorm) and not norm.training
-    if not fixed or norm.running_var is None or dtype.itemsize < 4:
-        return None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.affine:
-        scale = scale * norm.weight
-    shift = -norm.running_mean * scale
-    return weight * scale[:, None], shift + norm.bias if norm.affine else shift
-
-
-def _is_plain(conv: nn.Module) -> bool:
-    """Whether a 1x1 convolution is a matrix product and nothing else."""
-    return type(conv) in (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+            (g,) = project(x, self.g)
+            return rows(x), rows(self.phi(x) if self.sub_sample else x), g
+        g, theta, phi = project(x, self.g, self.theta, self.phi)
+        return theta, phi, g
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal1d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"
@@ -288,15 +222,17 @@ class NonLocal1d(_NonLocalNd):
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal2d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"
     conv_type = "Conv2d"
     max_pool = nn.MaxPool2d
-    pool_size = 2
+    pool_size = (2, 2)
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal3d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     _abbr_ = "nonlocal_block"

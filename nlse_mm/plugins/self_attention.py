@@ -9,15 +9,26 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nlse_mm.ops.relative import attend_in_blocks, separable_attention
+from nlse_mm.arguments import checked
+from nlse_mm.ops.layout import memory_format
+from nlse_mm.ops.relative import (
+    attend_in_blocks,
+    separable_attention,
+    separable_means,
+)
+from nlse_mm.ops.tracing import is_observed, is_recording
 from nlse_mm.registry import MODELS
 
+from .merged import is_plain_conv
 from .relative_encoding import LearnedEncoding, QuadraticEncoding
 
 ENCODINGS = ("quadratic", "quadratic_full", "learned")
 
+LEAST = dict(in_channels=1, out_channels=1, kernel_size=1, stride=1, dilation=1)
+
 
 @MODELS.register_module()
+@checked(at_least=dict(LEAST, num_heads=1, max_offset=0), itself=("encoding",))
 class SelfAttention2d(nn.Module):
     r"""Each head is a mean over the map around its own offset; a 1x1 layer mixes them.
 
@@ -125,23 +136,32 @@ class SelfAttention2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``x`` (N, C, H, W) to (N, E, U, V): a position for every ``stride`` ones."""
         rows, columns = self._queries(x)
+        called = is_recording(x) or is_observed(self.value)
+        called = called or not is_plain_conv(self.value)
         if self.encoding.is_separable and not self.content:
             weights = (
                 self.encoding.axis(i, queries, x.shape[2 + i]).softmax(-1).to(x.dtype)
                 for i, queries in enumerate((rows, columns))
             )
-            mixing = self.value.weight.flatten(1).unflatten(1, (self.num_heads, -1))
-            out = separable_attention(x, *weights, mixing.to(x.dtype))
-            if self.value.bias is not None:
-                out = out + self.value.bias[:, None, None]
+            if called:
+                out = self.value(separable_means(x, *weights))
+            else:
+                mixing = self.value.weight.flatten(1).unflatten(1, (self.num_heads, -1))
+                out = separable_attention(x, *weights, mixing.to(x.dtype))
+                if self.value.bias is not None:
+                    out = out + self.value.bias[:, None, None]
         else:
             shape = rows.shape[0], columns.shape[0]
             at = torch.arange(shape[0] * shape[1], device=x.device)
             scores = self._scorer(x, rows, columns)
             value = x.flatten(2).transpose(1, 2)
-            out = attend_in_blocks(value, scores, self._mix, at).transpose(1, 2)
+            mix = _beside if called else self._mix
+            out = attend_in_blocks(value, scores, mix, at).transpose(1, 2)
             out = out.unflatten(2, shape)
-        return x + out if self.residual else out
+            out = self.value(out.contiguous()) if called else out
+        if self.residual:
+            return x + out
+        return out if called else out.contiguous(memory_format=memory_format(x))
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """The weights with which the asked positions look at all others.
@@ -231,10 +251,13 @@ class SelfAttention2d(nn.Module):
 
     def _mix(self, means: Tensor) -> Tensor:
         """Means (N, h, B, C) to outputs (N, B, E)."""
-        stacked = means.transpose(1, 2).flatten(2)
-        return nn.functional.linear(
-            stacked, self.value.weight.flatten(1), self.value.bias
-        )
+        weight = self.value.weight.flatten(1)
+        return nn.functional.linear(_beside(means), weight, self.value.bias)
+
+
+def _beside(means: Tensor) -> Tensor:
+    """Means (N, h, B, C) to (N, B, h * C)."""
+    return means.transpose(1, 2).flatten(2)
 
 
 def _check_same_padding(

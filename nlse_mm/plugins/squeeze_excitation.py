@@ -1,14 +1,21 @@
-"""Squeeze and excitation. Letters: N images, C channels, D channels inside."""
+"""Squeeze and excitation. Shapes: N batch, C channels, D channels inside."""
 
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import constant_init
 from torch import Tensor, nn
 
+from nlse_mm.arguments import checked
 from nlse_mm.ops.excitation import excitation, excite_add_relu
+from nlse_mm.ops.precision import no_autocast
+from nlse_mm.ops.tracing import is_observed, is_recording
 from nlse_mm.registry import MODELS
+
+from .merged import is_plain_conv
 
 
 @MODELS.register_module()
+@checked(at_least=dict(in_channels=1, divisor=1), itself=("reduction",))
 class SELayer(nn.Module):
     r"""Scale each channel by a gate that depends on the means of all channels.
 
@@ -83,19 +90,46 @@ class SELayer(nn.Module):
             constant_init(self.conv2.conv, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, C, H, W) to the same shape."""
-        return x * self.excitation(x)[:, :, None, None]
+        """``x`` of shape (N, C, H, W) to the same shape and memory format."""
+        return x * self._gate(x)
 
     def excitation(self, x: Tensor) -> Tensor:
         """The gate of shape (N, C), which the excitation plots show."""
-        return excitation(x, self._weights, self._top)
+        return self._gate(x).flatten(1)
 
     def excite_add_relu(self, x: Tensor, identity: Tensor) -> Tensor:
         """``relu(self(x) + identity)``, the end of a residual block, in fewer passes.
 
         ``x`` may be overwritten; see :func:`nlse_mm.ops.excitation.excite_add_relu`.
         """
+        if self._is_called(x):
+            return (self(x) + identity).relu()
         return excite_add_relu(x, identity, self._weights, self._top)
+
+    def _gate(self, x: Tensor) -> Tensor:
+        """The gate as (N, C, 1, 1)."""
+        if not self._is_called(x):
+            return excitation(x, self._weights, self._top)[:, :, None, None]
+        gate = self._call(x)
+        return gate if self._top == 1 else self._top * gate
+
+    def _call(self, x: Tensor) -> Tensor:
+        if is_recording(x):
+            return self.conv2(self.conv1(F.adaptive_avg_pool2d(x, 1)))
+        # As where they aren't called, autocast is left: sums overflow half precision.
+        dtype = next((p.dtype for p in self.parameters()), x.dtype)
+        with no_autocast(x):
+            squeezed = x.mean((2, 3), keepdim=True, dtype=dtype)  # (N, C, 1, 1)
+            return self.conv2(self.conv1(squeezed)).to(x.dtype)
+
+    def _is_called(self, x: Tensor) -> bool:
+        """Whether somebody would notice if ``conv1`` and ``conv2`` weren't called."""
+        return (
+            is_recording(x)
+            or is_observed(self.conv1, self.conv2)
+            or not _is_layer(self.conv1, nn.ReLU)
+            or not _is_layer(self.conv2, nn.Sigmoid)
+        )
 
     @property
     def _top(self) -> float:
@@ -110,6 +144,18 @@ class SELayer(nn.Module):
             second.weight.flatten(1),
             second.bias,
         )
+
+
+def _is_layer(layer: nn.Module, activation: type[nn.Module]) -> bool:
+    """Whether it is a 1x1 convolution with this activation, and nothing else."""
+    return (
+        type(layer) is ConvModule
+        and is_plain_conv(layer.conv)
+        and not layer.with_norm
+        and not layer.with_explicit_padding
+        and layer.with_activation
+        and type(layer.activate) is activation
+    )
 
 
 def _nearest_multiple(value: int, divisor: int) -> int:

@@ -133,13 +133,43 @@ def test_the_model_is_left_as_it_was():
     assert type(model.first.weight) is nn.Parameter
 
 
-def test_a_model_that_needs_numbers_is_refused_in_one_sentence():
-    class Counting(nn.Module):
-        def forward(self, x):
-            return x[: int(x.sum().item())]
+class Wants(nn.Module):
+    """A model that wants what the count doesn't give."""
 
-    with pytest.raises(ValueError, match=r"Counting can't be counted .*\(1, 3, 4, 4\)"):
-        complexity(Counting(), (1, 3, 4, 4))
+    WANTED = {
+        "numbers": lambda x, _: x[: int(x.sum().item())],
+        "a choice": lambda x, _: x if x.sum() > 0 else -x,
+        "places": lambda x, _: x[x > 0],
+        "samples": lambda x, data_samples: [s.img_shape for s in data_samples],
+        "a clip": lambda x, _: torch.nn.functional.conv3d(x, torch.rand(1, 3, 1, 1, 1)),
+        "nothing said": lambda x, _: 1 / 0,
+    }
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, x, data_samples=None):
+        return self.WANTED[self.what](x, data_samples)
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("numbers", "it needs the numbers in a tensor"),
+        ("a choice", "it needs the numbers in a tensor"),
+        ("places", "it needs the numbers in a tensor"),
+        ("samples", "it needs data samples (sizes of images, texts, boxes) with the"),
+        ("a clip", "its forward pass fails (RuntimeError: "),
+        ("nothing said", "its forward pass fails (ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_model_that_cannot_be_counted_is_refused_with_the_reason(what, why):
+    with pytest.raises(ValueError, match=r"^Wants can't be counted on") as error:
+        complexity(Wants(what), (1, 3, 4, 4))
+    said = str(error.value)
+    assert said.startswith(f"Wants can't be counted on an input of (1, 3, 4, 4): {why}")
+    assert "\n" not in said
 
 
 def test_costs_subtract():

@@ -11,7 +11,7 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from nlse_mm.checkpoint import CheckpointError
+from nlse_mm.checkpoint import CheckpointError, load_state_dict_from
 
 LEGACY = dict(pool_ceil_mode=True)
 
@@ -111,7 +111,10 @@ def test_a_wrong_init_cfg_ends_in_a_sentence(toolbox, init_cfg, sentence):
         trunk.init_weights()
 
 
-@pytest.mark.parametrize("prefix", [None, "backbone", "backbone."])
+PREFIXES = [None, "backbone", "backbone.", "module.backbone", "module.backbone."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("given", ["", "backbone.", "module.backbone."])
 def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):
     weights = weights_of(build())
@@ -121,6 +124,37 @@ def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):
     assert_holds(trunk, weights)
 
 
+@pytest.mark.parametrize(
+    ("given", "prefix"),
+    [
+        ("module.", "module."),
+        ("module.", "module"),
+        ("module.", None),
+        ("module.teacher.", "module.teacher."),
+        ("module.teacher.", "teacher."),
+        ("teacher.", "module.teacher"),
+        ("teacher.module.", "teacher"),
+        ("teacher.module.", "teacher.module."),
+        ("module.module.backbone.", "module.backbone."),
+        ("backbone._orig_mod.", "backbone."),
+        ("_orig_mod.module.net.", "net"),
+    ],
+)
+def test_wrappers_in_a_prefix_or_a_key_do_not_matter(in_mmdet, named, given, prefix):
+    weights = weights_of(build())
+    checkpoint = named({given + k: v for k, v in weights.items()})
+    trunk = build(init_cfg=pretrained(checkpoint, prefix=prefix))
+    trunk.init_weights()
+    assert_holds(trunk, weights)
+
+
+def test_weights_of_a_wrapped_plain_resnet_are_known_by_their_keys(in_mmdet, named):
+    plain = MODELS.build(dict(type="nlse_mm.ResNet", depth=18, base_channels=16))
+    weights = weights_of(plain)
+    checkpoint = named({f"module.{key}": value for key, value in weights.items()})
+    assert load_state_dict_from(checkpoint).keys() == weights.keys()
+
+
 def test_another_prefix_has_to_be_there(in_mmdet, named):
     weights = weights_of(build())
     checkpoint = {f"teacher.{k}": v for k, v in weights.items()}
@@ -128,7 +162,22 @@ def test_another_prefix_has_to_be_there(in_mmdet, named):
     trunk.init_weights()
     assert_holds(trunk, weights)
     options = dict(prefix="student")
-    assert "prefix='student'" in refusal(named, checkpoint, options=options)
+    message = refusal(named, checkpoint, options=options)
+    assert "no key that begins with prefix='student', but with teacher" in message
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "sentence"),
+    [
+        (dict(state_dict=None), "its state_dict is a NoneType"),
+        (dict(model={"a": torch.ones(1)}), "keeps its weights under model"),
+        (dict(state_dict={}), "its state_dict is empty"),
+    ],
+)
+def test_a_file_without_weights_in_their_place_is_refused(
+    in_mmdet, named, checkpoint, sentence
+):
+    assert sentence in refusal(named, checkpoint)
 
 
 @pytest.mark.parametrize(("of", "into"), [(50, 101), (101, 50)])

@@ -1,5 +1,7 @@
 """A checkpoint of another model is recognised by its keys."""
 
+import re
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -28,12 +30,21 @@ def r50():
     return mask_rcnn("mask_rcnn_r50")
 
 
-def refusal(model, state_dict):
+def refusal(model, state_dict, testing=True, **stage):
     with pytest.raises(CheckpointError) as caught:
-        check_coverage(model, state_dict, "a.pth")
+        check_coverage(model, state_dict, "a.pth", testing=testing, **stage)
     message = str(caught.value)
-    assert "a.pth is a checkpoint of another model" in message
+    assert message.startswith("a.pth ")
+    assert message.endswith(
+        "(--cfg-options check_weights=False goes on with a warning)"
+    )
     assert "\n" not in message
+    return message
+
+
+def another(model, state_dict, **stage):
+    message = refusal(model, state_dict, **stage)
+    assert message.startswith("a.pth is a checkpoint of another model: ")
     return message
 
 
@@ -62,12 +73,35 @@ def test_a_checkpoint_with_the_plugin_counts_its_keys(r50, log):
 
 def test_another_depth_is_another_model_both_ways(r50):
     r101 = mask_rcnn("mask_rcnn_r101")
-    assert "of the model's" in refusal(r50, r101.state_dict())
-    assert "of the model's" in refusal(r101, r50.state_dict())
+    deeper = another(r50, r101.state_dict())
+    keys = sum("num_batches" not in k for k in r50.state_dict())
+    assert f"{keys} of the model's {keys} keys match, and 255 of its own" in deeper
+    assert "layers that the model lacks, such as backbone.layer3.10." in deeper
+    shallower = another(r101, r50.state_dict())
+    assert re.search(r"\b307 of the model's 562 keys match", shallower)
 
 
 def test_another_width_is_another_model(r50):
-    refusal(r50, mask_rcnn("mask_rcnn_x152").state_dict())
+    another(r50, mask_rcnn("mask_rcnn_x152").state_dict())
+
+
+def test_what_a_test_refuses_a_training_starts_from_with_a_warning(r50, log):
+    r101 = mask_rcnn("mask_rcnn_r101")
+    check_coverage(r101, r50.state_dict(), "a.pth")
+    assert re.match(
+        r"a.pth: only 307 of the model's 562 keys match; it has no ", log[0]
+    )
+    check_coverage(r50, r101.state_dict(), "a.pth")
+    assert "which the model lacks: backbone.layer3.10." in log[-1]
+    backbone = {k: v for k, v in r50.state_dict().items() if k.startswith("backbone.")}
+    del log[:]
+    check_coverage(r50, backbone, "a.pth")
+    assert "it has nothing of neck, roi_head, rpn_head" in log[0]
+
+
+def test_a_training_is_refused_that_would_gain_nothing(r50):
+    nothing = {"conv1.weight": torch.ones(1)}
+    assert "0 of the model's 307 keys match" in another(r50, nothing, testing=False)
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_r50", "mask_rcnn_r101"])
@@ -84,14 +118,21 @@ def test_a_segmentation_checkpoint_is_another_model(name):
                 ),
             )
         )
-    assert "nothing of neck, roi_head, rpn_head" in refusal(model, other.state_dict())
+    message = another(model, other.state_dict())
+    nothing_of = "nothing of backbone.bn1, backbone.conv1, neck, roi_head, rpn_head ("
+    assert nothing_of in message
 
 
 def test_a_backbone_alone_is_sent_to_init_cfg(r50):
     weights = {k: v for k, v in r50.state_dict().items() if k.startswith("backbone.")}
-    assert "model.backbone.init_cfg" in refusal(r50, weights)
+    assert "model.backbone.init_cfg" in another(r50, weights)
     bare = {k.removeprefix("backbone."): v for k, v in weights.items()}
-    assert "0 of the model's" in refusal(r50, bare)
+    for testing in (True, False):
+        message = another(r50, bare, testing=testing)
+        assert "0 of the model's" in message
+        assert "model.backbone.init_cfg" in message
+    both = dict(r50.state_dict(), **{"backbone.layer1.0.conv1.weight": torch.ones(1)})
+    assert "init_cfg" not in refusal(r50, both)
 
 
 def test_another_number_of_classes_is_the_same_model(r50, log):
@@ -135,6 +176,6 @@ def test_plugins_are_known_by_mmcvs_names():
 
     model = Block()
     weights = nn.ModuleDict(dict(conv=model.conv)).state_dict()
-    assert "nothing of named_otherwise" in refusal(model, weights)
+    assert "nothing of named_otherwise" in another(model, weights)
     weights["named_otherwise.scale"] = torch.tensor(1.0)
     check_coverage(model, weights, "a.pth")

@@ -26,7 +26,7 @@ def model(num_classes):
 def test_the_classifiers_shapes_are_named_in_one_sentence():
     sentence = (
         r"^city.pth is of a model with another number of classes or channels: its "
-        r"decode_head.conv_seg.bias is \(19,\), the model's is \(171,\)$"
+        r"decode_head.conv_seg.bias is \(19,\), the model's is \(171,\) \("
     )
     with pytest.raises(CheckpointError, match=sentence):
         check_coverage(model(171), model(19).state_dict(), "city.pth", testing=True)

@@ -23,9 +23,8 @@ def dataset(root, *steps, file="people.json", **kwargs):
         ann_file=file,
         data_prefix=dict(img=""),
         pipeline=[*LOAD, *steps],
-        **kwargs,
     )
-    return DATASETS.build(config)
+    return DATASETS.build(config | kwargs)
 
 
 def test_joints_are_the_files_plus_half_a_pixel(people):
@@ -154,10 +153,27 @@ def test_joints_that_are_not_the_files_are_refused(people):
         dataset(root, metainfo=metainfo)
 
 
+def test_an_image_of_another_size_than_the_file_says_is_named(people):
+    root, content = people
+    steps = [dict(type="nlse_mm.ResizeKeypoints", scale=(60, 45), keep_ratio=True)]
+    pipeline = [LOAD[0], *steps, LOAD[1]]  # as in a test
+    assert dataset(root, pipeline=pipeline)[1]["img_shape"] == (45, 60)
+    content["images"][1].update(height=120, width=90)
+    (root / "people.json").write_text(json.dumps(content))
+    sentence = r"2\.png is 90 x 120 \(H x W\), but its .* says 120 x 90; an EXIF"
+    for steps in (pipeline, LOAD):
+        with pytest.raises(ValueError, match=sentence):
+            dataset(root, pipeline=steps)[1]
+    assert dataset(root)[0]["gt_keypoints"].shape[1] == 17
+
+
 def test_each_wrong_key_is_named(people):
     root, content = people
     for wrong, words in (
         (dict(sigmas=(0.05,)), "sigmas"),
+        (dict(sigmas=(0.05, float("nan"))), "sigmas"),
+        (dict(sigmas=(0.05, "wide")), "sigmas"),
+        (dict(sigmas=0.05), "sigmas=0.05 is not 2 numbers"),
         (dict(flip_pairs=(("left_end", "tail"),)), "flip_pairs has"),
         (dict(flip_pairs=()), "flip_pairs has no pair"),
         (dict(skeleton=(("left_end", "left_end"),)), "skeleton has"),
@@ -165,14 +181,6 @@ def test_each_wrong_key_is_named(people):
         metainfo = two_joints(root, json.loads(json.dumps(content)), **wrong)
         with pytest.raises(ValueError, match=words):
             dataset(root, metainfo=metainfo)
-
-
-def test_an_instances_file_is_refused(people):
-    root, content = people
-    del content["categories"][0]["keypoints"]
-    (root / "instances.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"not an instances_\*.json"):
-        dataset(root, file="instances.json")
 
 
 def test_a_flip_without_known_pairs_is_refused(people):

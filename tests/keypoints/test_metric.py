@@ -16,6 +16,7 @@ from nlse_mm.keypoints.metainfo import COCO_PERSON, flip_indices
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 REAL = Path("data/coco/annotations/person_keypoints_val2017.json")
+NAN = float("nan")
 META = dict(classes=("person",), **COCO_PERSON)
 
 
@@ -246,6 +247,103 @@ def test_no_detection_is_zero_and_an_unknown_metric_is_refused(people):
         METRICS.build(
             dict(type="nlse_mm.CocoKeypointMetric", ann_file=str(path), metric="segm")
         )
+
+
+def one_person(tmp_path):
+    """A file of one person: all keypoints at (50, 50), the box 40 x 50."""
+    annotation = dict(
+        id=1,
+        image_id=1,
+        category_id=1,
+        bbox=[30, 30, 40, 50],
+        area=1200,
+        iscrowd=0,
+        keypoints=[50, 50, 2] * 17,
+    )
+    image = dict(id=1, file_name="1.png", width=120, height=90)
+    category = dict(id=1, name="person", keypoints=COCO_PERSON["keypoints"])
+    content = dict(images=[image], annotations=[annotation], categories=[category])
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    return tmp_path / "one.json"
+
+
+def detections(n, **changes):
+    """``n`` perfect detections of that person, with changes to the first."""
+    instances = dict(
+        bboxes=torch.tensor([[30.0, 30, 70, 80]]).repeat(n, 1),
+        labels=torch.zeros(n, dtype=torch.long),
+        scores=torch.linspace(0.9, 0.8, n),
+        keypoints=torch.full((n, 17, 2), 50.5),
+        keypoint_scores=torch.ones(n, 17),
+    )
+    for key, value in changes.items():
+        instances[key][0] = value
+    return [dict(img_id=1, pred_instances=instances)]
+
+
+SPOILT = [
+    dict(scores=NAN),
+    dict(scores=float("inf")),
+    dict(bboxes=NAN, keypoints=NAN),
+    dict(bboxes=torch.tensor([30, 30, 70, NAN]), keypoints=float("inf")),
+    dict(bboxes=-float("inf"), keypoint_scores=NAN),  # of a heatmap of NaN
+]
+
+
+@pytest.mark.parametrize("spoilt", SPOILT, ids=str)
+def test_nan_is_never_a_match(tmp_path, spoilt):
+    path = one_person(tmp_path)
+    perfect = evaluate(path, detections(1)).values()
+    assert {round(value, 6) for value in perfect} == {1, -1}  # -1: no such size
+    for name, value in evaluate(path, detections(1, **spoilt)).items():
+        assert value in (0, -1), name
+    # A false positive before the match halves the precision; NaN as a score comes last.
+    values = evaluate(path, detections(2, **spoilt))
+    expected = 1 if "scores" in spoilt else 0.5
+    assert values["coco/keypoints_mAP"] == pytest.approx(expected)
+    assert values["coco/bbox_mAP"] == pytest.approx(expected)
+
+
+def test_one_nan_keypoint_spoils_the_pose_and_not_the_box(tmp_path):
+    keypoints = torch.full((17, 2), 50.5)
+    keypoints[3, 1] = NAN
+    values = evaluate(one_person(tmp_path), detections(1, keypoints=keypoints))
+    assert values["coco/keypoints_mAP"] == 0
+    assert values["coco/bbox_mAP"] == pytest.approx(1)
+
+
+def test_result_files_are_json_whatever_is_predicted(tmp_path):
+    prefix = str(tmp_path / "out")
+    spoilt = detections(1, scores=NAN, bboxes=NAN, keypoints=NAN)
+    evaluate(one_person(tmp_path), spoilt, outfile_prefix=prefix)
+    for kind in ("bbox", "keypoints"):
+        text = Path(f"{prefix}.{kind}.json").read_text()
+        (found,) = json.loads(text, parse_constant=pytest.fail)
+        assert found["score"] == 0
+
+
+def test_a_box_of_no_size_is_never_a_match_by_nan(tmp_path):
+    path = one_person(tmp_path)
+    content = json.loads(path.read_text())
+    content["annotations"][0].update(bbox=[50, 50, 0, 0], area=0)
+    path.write_text(json.dumps(content))
+    near = detections(1, keypoints=torch.full((17, 2), 51.0))
+    assert evaluate(path, near)["coco/keypoints_mAP"] == 0
+
+
+def test_another_files_images_are_refused(people, tmp_path):
+    predictions = detections(1)
+    predictions[0]["img_id"] = 77
+    with pytest.raises(ValueError, match="has no image with the id 77, which the data"):
+        evaluate(one_person(tmp_path), predictions)
+
+
+def test_what_the_metric_reads_is_checked_when_the_data_set_is_known(tmp_path):
+    path = one_person(tmp_path)
+    metric = METRICS.build(dict(type="nlse_mm.CocoKeypointMetric", ann_file=str(path)))
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="has no images"):
+        metric.dataset_meta = META
 
 
 def test_result_files_hold_joints_at_pixel_indices(people, tmp_path):

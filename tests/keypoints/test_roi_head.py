@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
+from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints import keypoints_to_heatmap
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
@@ -114,6 +115,19 @@ def test_the_loss_is_over_the_regions_that_show_a_joint():
     torch.testing.assert_close(found["loss_keypoint"], expected / count)
 
 
+@pytest.mark.parametrize("K", [5, 18])
+def test_another_number_of_keypoints_than_the_heads_is_named(K):
+    model = build().train()
+    inputs = batch(model, True, image(2), image(1))
+    for sample in inputs["data_samples"]:
+        truth = sample.gt_instances
+        truth.keypoints = torch.rand(len(truth), K, 2)
+        truth.keypoints_visible = torch.ones(len(truth), K)
+    words = rf"keypoint_head\.num_keypoints=17, but the data set has {K} keypoints"
+    with pytest.raises(ValueError, match=words):
+        model(**inputs, mode="loss")
+
+
 def test_joints_and_boxes_are_rescaled_alike():
     model = build().eval()
     picture, sample = image(0, scale=(2.0, 1.5))
@@ -167,3 +181,28 @@ def test_a_mask_head_stands_beside_it():
     assert found.masks.shape == (len(found), 64, 64)
     for key in ("bboxes", "scores", "keypoints", "keypoint_scores"):
         torch.testing.assert_close(found[key], expected[key])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda sample: sample.gt_instances.pop("keypoints"),
+            "the training samples have no keypoints: train_dataloader.dataset needs "
+            "type='nlse_mm.CocoKeypointDataset', and its pipeline "
+            "nlse_mm.LoadKeypoints and nlse_mm.PackKeypoints",
+        ),
+        (
+            lambda sample: sample.set_metainfo(dict(gt_of_original_image=True)),
+            "resized or flipped before nlse_mm.LoadKeypoints loaded its keypoints",
+        ),
+    ],
+    ids=["no keypoints", "keypoints of the original image"],
+)
+def test_samples_that_cannot_teach_keypoints_end_in_a_sentence(spoil, sentence):
+    images = image(2), image(1)
+    spoil(images[1][1])
+    model = build().train()
+    with pytest.raises(ValueError, match="keypoints") as refused:
+        model(**batch(model, True, *images), mode="loss")
+    assert sentence in users_mistake(refused.value)

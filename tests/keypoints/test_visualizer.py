@@ -7,7 +7,7 @@ from mmengine.registry import VISUALIZERS
 from mmengine.structures import InstanceData
 
 from nlse_mm.keypoints.metainfo import COCO_PERSON
-from nlse_mm.keypoints.visualizer import LEFT, MIDDLE, RIGHT
+from nlse_mm.keypoints.visualizer import LEFT, MIDDLE, RIGHT, _colour
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 NAMES = list(COCO_PERSON["keypoints"])
@@ -60,3 +60,8 @@ def test_a_joint_on_the_border_does_not_shrink_the_picture():
     assert np.allclose(picture[0, 0], LEFT, atol=10)
     picture[:10, :10] = 0
     assert not picture.any()
+
+
+def test_sides_are_coloured_however_they_are_written():
+    found = [_colour(name) for name in ("L_Eye", "RightHip", "lip", "upright", "eyeL")]
+    assert found == [LEFT, RIGHT, MIDDLE, MIDDLE, LEFT]

@@ -72,6 +72,63 @@ def test_a_missing_config_ends_in_a_sentence(run, capsys):
     assert last == "error: the config nothing.py does not exist"
 
 
+UNCOUNTABLE = {
+    "detr.py": (
+        "_base_ = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'",
+        "the config detr.py can't be counted: DETR can't be counted on an input of "
+        "(1, 3, 64, 96): it needs data samples",
+    ),
+    "cascade.py": (
+        "_base_ = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'",
+        "the config cascade.py can't be counted: CascadeRCNN can't be counted on an "
+        "input of (1, 3, 64, 96): it needs data samples",
+    ),
+    "unknown.py": (
+        "default_scope = 'mmdet'\nmodel = dict(type='NoSuchDetector')",
+        "the config unknown.py can't be counted: NoSuchDetector is not in the "
+        "mmdet::model registry",
+    ),
+    "line.py": (
+        "default_scope = 'mmdet'\nmodel = dict(type='nlse_mm.ResNet', depth=18, "
+        "plugins=[dict(position='after_block')])",
+        "the config line.py can't be counted: plugins[0]: the key 'cfg' is missing",
+    ),
+    "plain.py": (
+        "default_scope = 'mmdet'\nmodel = dict(type='nlse_mm.ResNet', depth=18)",
+        "the config plain.py can't be counted: ResNet can't be counted on an input of "
+        "(1, 3, 64, 96): its forward pass fails (TypeError: ",
+    ),
+    "scope.py": (
+        "default_scope = 'mmelse'\nmodel = dict(type='Detector')",
+        "the config scope.py has default_scope='mmelse', and mmelse is not installed",
+    ),
+    "syntax.py": (
+        "model = dict(",
+        "the config syntax.py can't be counted: SyntaxError: ",
+    ),
+    "none.py": ("data = dict()", "the config none.py has no model"),
+}
+
+
+def test_each_config_that_cannot_be_counted_is_named_beside_those_that_can(
+    run, capsys, monkeypatch, tmp_path
+):
+    pytest.importorskip("mmdet")
+    monkeypatch.chdir(tmp_path)
+    for name, (text, _) in UNCOUNTABLE.items():
+        (tmp_path / name).write_text(text)
+    config = TINY / "mask_rcnn_r18.py"
+    with pytest.raises(SystemExit) as exit_:
+        run(*UNCOUNTABLE, config, "--shape", 64, 96, "--markdown")
+    assert exit_.value.code == 2
+    printed = capsys.readouterr()
+    assert [row[0] for row in rows(printed.out)[2:]] == ["mask_rcnn_r18"]
+    said = [x for x in printed.err.splitlines() if x.startswith("error: ")]
+    assert len(said) == len(UNCOUNTABLE)
+    for line, (_, words) in zip(said, UNCOUNTABLE.values(), strict=True):
+        assert line.startswith(f"error: {words}")
+
+
 def test_the_documented_rows_are_what_it_prints(run):
     pytest.importorskip("mmdet")
     names = ["mask_rcnn_r50_nl", "mask_rcnn_r50_se"]

@@ -27,7 +27,8 @@ model = dict(
 
 @pytest.fixture(autouse=True)
 def _here(launch, monkeypatch):
-    monkeypatch.syspath_prepend(str(TOY))
+    for folder in (TOY, Path.cwd()):
+        monkeypatch.syspath_prepend(str(folder))
     text = PLUGGED.replace("TOY", str(TOY))
     Path("plugged.py").write_text(text)
     Path("broken.py").write_text("model = dict(\n")
@@ -68,6 +69,41 @@ def _here(launch, monkeypatch):
 )
 def test_train_refuses(mistake, arguments, words):
     assert words in mistake("train.py", *arguments, "--work-dir", "work")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("model.type=brokenbox.Model", "brokenbox.Model is not to be had: brokenbox"),
+        (
+            "train_dataloader.dataset.type=brokenbox.Images",
+            "brokenbox.Images is not to",
+        ),
+        ("val_evaluator.type=brokenbox.Metric", "brokenbox.Metric is not to be had: "),
+        ("default_scope=brokenbox", "has default_scope='brokenbox', and brokenbox"),
+        ("default_scope=brokenmodels", "and the MODELS of brokenmodels"),
+        ("default_scope=brokenimages", "and the DATASETS of brokenimages"),
+    ],
+)
+def test_train_tells_the_import_error_of_a_broken_toolbox(mistake, option, words):
+    for kind in ("models", "images"):
+        registry = dict(models="MODELS", images="DATASETS")[kind]
+        folder = Path(f"broken{kind}")
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "parts.py").write_text("import no_such_dependency")
+        (folder / "registry.py").write_text(
+            f"from mmengine.registry import {registry} as ROOT, Registry\n"
+            f"OURS = Registry(ROOT.name, parent=ROOT, scope='broken{kind}', "
+            f"locations=['broken{kind}.parts'])\n"
+        )
+    Path("brokenbox").mkdir()
+    Path("brokenbox/__init__.py").write_text("import no_such_dependency")
+    said = mistake(
+        "train.py", TOY / "config.py", "--work-dir", "work", "--cfg-options", option
+    )
+    assert words in said
+    assert said.endswith("ModuleNotFoundError: No module named 'no_such_dependency'")
 
 
 @without_gpu

@@ -12,12 +12,15 @@ M param.  millions of parameters
 GMAC      billions of multiply-accumulates of convolutions and matrix products, forward
 MiB       what the forward pass keeps for the backward pass, beside the parameters
 
-Two-stage detectors get 1,000 regions, of which 100 get masks or joints; auxiliary heads
-of segmentation models, which only training has, aren't counted.
+Two-stage detectors get 1,000 regions, of which 100 get masks or keypoints; auxiliary
+heads of segmentation models, which only training has, aren't counted. A config that
+can't be counted is named below the table with the reason, and the exit code is 2.
 """
 
 import argparse
 import logging
+import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -30,7 +33,13 @@ from rich.table import Table
 
 from nlse_mm.analysis.complexity import Complexity, complexity
 from nlse_mm.analysis.plugin_lines import split
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.engine.user_error import (
+    USERS_MISTAKE,
+    UserError,
+    in_one_sentence,
+    users_mistake,
+)
+from nlse_mm.registry import installed, why_broken
 
 COLUMNS = ("config", "M param.", "GMAC", "MiB", "+ M", "+ GMAC", "+ MiB")
 
@@ -41,10 +50,24 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     MMLogger.get_instance("complexity", log_level="ERROR")
     logging.disable(logging.WARNING)
-    rows = []
+    rows, failures = [], []
     console = Console(stderr=True)
     for path in track(args.configs, "Configs", console=console, transient=True):
-        rows += rows_of(path, tuple(args.shape))
+        try:
+            rows += rows_of(path, tuple(args.shape))
+        except Exception as error:  # whatever a foreign model raises
+            if os.environ.get("NLSE_MM_TRACEBACK"):
+                raise
+            failures.append(sentence(path, error))
+    if rows:
+        show(rows, args)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    if failures:
+        sys.exit(USERS_MISTAKE)
+
+
+def show(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
     if args.markdown:
         print(markdown(rows))
         return
@@ -54,6 +77,15 @@ def main() -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table, markup=False)
+
+
+def sentence(path: str, error: Exception) -> str:
+    """Which config can't be counted, and why."""
+    if isinstance(error, UserError):
+        return str(error)
+    said = " ".join(str(error).split())
+    why = users_mistake(error) or f"{type(error).__name__}: {said}"
+    return f"the config {path} can't be counted: {why}"
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,10 +108,16 @@ def rows_of(path: str, shape: tuple[int, int]) -> list[tuple[str, ...]]:
     config = Config.fromfile(path)
     if "model" not in config:
         raise UserError(f"the config {path} has no model")
-    baseline, lines = split(config.model.to_dict())
+    scope = config.get("default_scope") or "mmengine"
+    missing = None if installed(scope) else f"{scope} is not installed"
+    if why := missing or why_broken(scope, "MODELS"):
+        raise UserError(f"the config {path} has default_scope={scope!r}, and {why}")
     with DefaultScope.overwrite_default_scope(config.get("default_scope")):
-        plain = count(baseline, shape)
-        own = count(config.model.to_dict(), shape) if lines else plain
+        own = count(
+            config.model.to_dict(), shape
+        )  # first, for it checks what is written
+        baseline, lines = split(config.model.to_dict())
+        plain = count(baseline, shape) if lines else own
         rows = [(Path(path).stem, *numbers(own), *signed(own - plain))]
         for words, alone in lines.items():
             # A config's only line is the config.

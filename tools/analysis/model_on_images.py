@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from nlse_mm.checkpoint import check_coverage
+from nlse_mm.engine.check_weights import checked_weights, refuses_other_weights
 from nlse_mm.engine.config import is_file_or_remote, load_config
 from nlse_mm.engine.user_error import UserError
 
@@ -51,8 +51,8 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         model = init(config, None, device=device)
     if path is not None:
         weights = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-        weights = weights.get("state_dict", weights)
-        check_coverage(model, weights, path, testing=True)
+        refuse = refuses_other_weights(config)
+        weights = checked_weights(model, weights, path, refuse=refuse, testing=True)
         load_state_dict(model, weights)
     return model
 

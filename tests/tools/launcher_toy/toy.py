@@ -80,6 +80,19 @@ class ToyModel(BaseModel):
         return super().train_step(data, optim_wrapper)
 
 
+@MODELS.register_module()
+class ToyPyramid(BaseModel):
+    """A loss of a backbone's last map, as of a neck that leaves out the others."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = MODELS.build(backbone)
+
+    def forward(self, inputs, mode="tensor"):
+        last = self.backbone(torch.stack(list(inputs)))[-1]
+        return dict(loss=(last - 1).square().mean())
+
+
 @METRICS.register_module()
 class ToyMetric(BaseMetric):
     def process(self, data_batch, data_samples):

@@ -1,0 +1,159 @@
+"""Does a value fit a type annotation, and how is that annotation said in words?"""
+
+import inspect
+import math
+import numbers
+import os
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+Integers = int | Sequence[int]
+Flag = bool | Literal[0, 1]
+# What the toolboxes' unannotated arguments take, by their names.
+STOCK_HINTS: dict[str, Any] = dict(
+    depth=int,
+    in_channels=Integers,
+    stem_channels=int | None,
+    base_channels=int,
+    num_stages=int,
+    strides=Sequence[int],
+    dilations=Sequence[int],
+    out_indices=Sequence[int],
+    style=Literal["pytorch", "caffe"],
+    frozen_stages=int,
+    stage_with_dcn=Sequence[Flag],
+    multi_grid=Sequence[int] | None,
+    pretrained=str | None,
+    groups=int,
+    base_width=int,
+    channels=int,
+    num_classes=int,
+    out_channels=int | None,
+    threshold=float | None,
+    dropout_ratio=float,
+    in_index=Integers,
+    input_transform=str | None,
+    loss_decode=dict | Sequence[dict],
+    ignore_index=int | None,
+    sampler=dict | None,
+    kernel_size=int,
+    dilation=int,
+    num_convs=int,
+    reduce_zero_label=Flag | None,
+    backend_args=dict | None,
+    imdecode_backend=str,
+    meta_keys=str | Sequence[str],
+    interpolation=str,
+    img_suffix=str,
+    seg_map_suffix=str,
+    tta_cfg=dict | None,
+)
+
+
+def hints_of(function: Callable) -> dict[str, Any]:
+    """The annotations of a function's arguments, without those of ``*`` and ``**``."""
+    hints = get_type_hints(function, include_extras=True)
+    stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(function).parameters.items()
+    return {n: hints[n] for n, p in parameters if n in hints and p.kind not in stars}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is of the type ``hint``.
+
+    A bool is no integer, an integer is a number, NaN and infinity are none; a list may
+    stand for a tuple, a ``ConfigDict`` for a dict. Annotated types and those without a
+    rule here fit everything.
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Literal:
+        return any(type(value) is type(part) and value == part for part in parts)
+    if hint in _RULES:
+        return _RULES[hint](value)
+    kind = origin or hint
+    if kind in _SEQUENCES:
+        if not _is_sequence(value):
+            return False
+        return not parts or all(fits(v, parts[0]) for v in value)
+    if kind in (dict, Mapping):
+        return isinstance(value, Mapping)
+    return True
+
+
+def fits_loosely(value: Any, hint: Any) -> bool:
+    """Whether ``value`` may be meant by the ``hint`` of a stock signature.
+
+    These err in which container it is, in what is in it, and in whether it may be None;
+    and 0 and 1 may stand for a bool.
+    """
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kinds = [get_origin(part) or part for part in parts]
+    if value is None or any(k not in _RULES and k not in _CONTAINERS for k in kinds):
+        return True
+    if bool in kinds and _is_integer(value) and value in (0, 1):
+        return True
+    if any(k in _CONTAINERS for k in kinds) and _is_container(value):
+        return True
+    return any(fits(value, kind) for kind in kinds if kind in _RULES)
+
+
+def describe(hint: Any, above: str = "") -> str:
+    """Say a type in words; ``above`` follows what is a number."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(part, above) for part in parts)
+    if origin is Literal:
+        return f"one of {parts}"
+    if hint in _WORDS:
+        return _WORDS[hint] + (above if hint in (int, float) else "")
+    if (origin or hint) in _SEQUENCES:
+        inside = [p for p in parts if p is not Ellipsis][:1]
+        return f"a list of {_PLURALS.get(inside[0], 'values')}" if inside else "a list"
+    return "a dict" if (origin or hint) in (dict, Mapping) else str(hint)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+
+
+def _is_sequence(value: Any) -> bool:
+    return _is_container(value) and not isinstance(value, Mapping | set | frozenset)
+
+
+_RULES: dict[Any, Callable[[Any], bool]] = {
+    bool: lambda value: isinstance(value, bool | np.bool_),
+    int: _is_integer,
+    float: _is_number,
+    str: lambda value: isinstance(value, str | os.PathLike),
+    type(None): lambda value: value is None,
+}
+_SEQUENCES = (list, tuple, Sequence, Iterable)
+_CONTAINERS = (*_SEQUENCES, dict, Mapping)
+_WORDS = {
+    bool: "True or False",
+    int: "an integer",
+    float: "a finite number",
+    str: "a string",
+    type(None): "None",
+}
+_PLURALS = {
+    bool: "bools",
+    Flag: "bools",
+    int: "integers",
+    float: "numbers",
+    str: "strings",
+}

@@ -1,0 +1,57 @@
+"""What the functions have in common that stand for a toolbox's backbone."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from torch import nn
+
+from nlse_mm.arguments import ArgumentError, build_stock
+from nlse_mm.registry import MODELS
+
+from .plugin_line import Entries, parse_entries
+from .toolbox import backbone_class
+
+Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
+
+
+def factory(function: Factory) -> Factory:
+    """Make a class statement that inherits from ``function`` say why it can't.
+
+    Python would take the function's type for the class's metaclass, and call that.
+    """
+
+    def refuse(bases: tuple[Any, ...]) -> NoReturn:
+        raise TypeError(
+            f"nlse_mm.{function.__name__} is a function, which builds the active "
+            "toolbox's own class, and nothing can inherit from it: inherit from the "
+            "toolbox's class, and add plugins to yours with "
+            "nlse_mm.WithPlugins(base='ITS NAME', plugins=...)"
+        )
+
+    function.__mro_entries__ = refuse
+    return function
+
+
+def build_backbone(
+    name: str,
+    cls: str,
+    plugins: Entries | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> nn.Module:
+    """Build ``cls`` of the active toolbox for ``nlse_mm.{name}``, without ``plugins``.
+
+    Raises:
+        ArgumentError: For what the class refuses; it names the argument.
+        ValueError: For a plugin entry that means nothing, before anything is built.
+    """
+    parse_entries(plugins)
+    stock = backbone_class(cls)
+    depth = args[0] if args else kwargs.get("depth")
+    depths = getattr(stock, "arch_settings", ())
+    if type(depth) is int and depth not in depths:
+        raise ArgumentError(f"nlse_mm.{name}: depth={depth} is not one of {(*depths,)}")
+    parameters = inspect.signature(MODELS.module_dict[name]).parameters
+    own = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return build_stock(f"nlse_mm.{name}", stock, args, kwargs, own=own)
