@@ -1,7 +1,7 @@
 """Check arguments by the signatures of the toolboxes, and build their classes."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .hints import STOCK_HINTS, describe, fits, fits_loosely
@@ -13,8 +13,13 @@ class ArgumentError(TypeError, ValueError):
     """An argument of a wrong name, type or value."""
 
 
-def stock_parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """What a class takes by name, itself or by handing ``**kwargs`` to its parents."""
+def stock_parameters(cls: Callable) -> dict[str, inspect.Parameter]:
+    """What a class takes by name, itself or by handing ``**kwargs`` to its parents.
+
+    Of a function, which may be registered as well, its own parameters.
+    """
+    if not inspect.isclass(cls):
+        return dict(inspect.signature(cls).parameters)
     found: dict[str, inspect.Parameter] = {}
     for parent in cls.__mro__:
         if "__init__" not in vars(parent) or parent is object:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from .class_names import chosen, classes_of, few, file_categories, label_names
+from .class_names import chosen, classes_of, few, file_categories
 from .user_error import UserError
 
 Warn = Callable[[str], None]
@@ -178,31 +178,3 @@ def check_order(
             )
     if tuple(others) != tuple(names):
         warn(f"{other} has {few(others)}, but {key} has {few(names)}")
-
-
-def check_evaluator(evaluators: Any, part: str, dataset: Any) -> None:
-    """Compare the categories of a metric's ``ann_file`` with the data set's.
-
-    Raises:
-        UserError: If the same label is another class there.
-    """
-    key = f"{part}_dataloader.dataset"
-    names, classes = label_names(dataset, key), classes_of(dataset, key)
-    if names is None or not isinstance(getattr(dataset, "cat_ids", None), list):
-        return
-    own = file_categories(dataset.ann_file)
-    if own is None or chosen(own, classes) != dataset.cat_ids:
-        return
-    for metric in [evaluators] if isinstance(evaluators, dict) else evaluators or ():
-        if not isinstance(metric, dict) or metric.get("sort_categories"):
-            continue
-        in_file = file_categories(metric.get("ann_file"))
-        if in_file is None:
-            continue
-        there = tuple(in_file[i] for i in chosen(in_file, classes))
-        if there != names:
-            raise UserError(
-                f"{part}_evaluator.ann_file {metric['ann_file']} has the categories "
-                f"{few(list(in_file.values()))}, so that labels are counted as "
-                f"{few(there) or 'none'}, but {key} has {few(names)}"
-            )

@@ -13,7 +13,6 @@ from nlse_mm.registry import HOOKS
 
 from .agreement import (
     Warn,
-    check_evaluator,
     check_heads,
     check_names,
     check_order,
@@ -31,8 +30,8 @@ class CheckAgreementHook(Hook):
     """Refuse settings that don't fit each other, and say which.
 
     Heads' ``num_classes`` and ``num_keypoints`` against the data sets' classes and
-    keypoints; ``metainfo.classes`` against the annotation file; validation and its
-    evaluator against training; sizes of images and values of labels, in a sample of the
+    keypoints; ``metainfo.classes`` against the annotation file; validation
+    against training; sizes of images and values of labels, in a sample of the
     files. One process of a machine looks at the files.
     """
 
@@ -81,8 +80,6 @@ def _check(runner: Runner, part: str, loop: Any) -> Any:
     first_key, first = found[0]
     for key, leaf in () if has_words(model) else found[1:]:
         _check_same(first, first_key, leaf, key, warn)
-    if part != "train":
-        check_evaluator(runner.cfg.get(f"{part}_evaluator"), part, first)
     return first
 
 

@@ -73,6 +73,14 @@ VALID = {
     "entries": (),
 }
 
+# What stock parents require, and a name for what MMEngine keeps one of.
+OF_STOCK_PARENTS = dict(
+    CropKeypoints=dict(crop_size=(8, 8)),
+    EraseKeypoints=dict(n_patches=1, ratio=0.1),
+    FixShapeResizeKeypoints=dict(width=8, height=8),
+    KeypointVisualizer=dict(name="battery"),
+)
+
 
 def public():
     """All names that nlse_mm itself registers, with the registry that has them."""
@@ -130,11 +138,7 @@ def needed(name, arguments, required):
     given = {key: VALID[arguments[key]] for key in required}
     if "depth" in given:
         given["depth"] = 50
-    if name == "CropKeypoints":
-        given["crop_size"] = (8, 8)
-    if name == "KeypointVisualizer":
-        given["name"] = "battery"
-    return given
+    return given | OF_STOCK_PARENTS.get(name, {})
 
 
 def toolbox_of(name):

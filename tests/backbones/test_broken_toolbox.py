@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nlse_mm.backbones.plugged_trunk import build_plugin
+from nlse_mm.backbones.plugin_line import check_plugin
 from nlse_mm.backbones.toolbox import backbone_class
 from nlse_mm.registry import installed, why_broken
 
@@ -80,7 +80,7 @@ def test_a_base_is_not_said_to_be_missing(broken, in_mmdet):
 def test_a_plugin_is_not_said_to_be_unregistered(broken, in_mmdet):
     scope, said = broken
     with pytest.raises(ValueError, match=r"^plugins\[0\]: type=") as error:
-        build_plugin(dict(type=f"{scope}.SELayer"), 8, "plugins[0]")
+        check_plugin(dict(type=f"{scope}.SELayer"), "plugins[0]")
     assert said in str(error.value)
     assert "not a registered plugin" not in str(error.value)
 

@@ -6,7 +6,6 @@ import pytest
 from torch import nn
 
 from nlse_mm.engine.agreement import (
-    check_evaluator,
     check_heads,
     check_names,
     check_order,
@@ -265,12 +264,3 @@ def test_the_same_name_must_have_the_same_number_in_training_and_evaluation():
     sentence = r"'dog' is number 0 in val \('dog', 'cat'\), but number 1 in train"
     with pytest.raises(UserError, match=sentence):
         check_order(("cat", "dog"), "train", ("dog", "cat"), "val", said.append)
-
-
-def test_an_evaluators_file_must_number_the_classes_as_the_data_does(coco, build):
-    dataset = build(coco("a", "cat", "dog"), "cat", "dog")
-    for same in (coco("b", "cat", "cow", "dog"), coco("c", "cat", "dog")):
-        check_evaluator(dict(ann_file=str(same)), "val", dataset)
-    for other in (coco("d", "dog", "cat"), coco("e", "Cat", "Dog"), coco("f", "dog")):
-        with pytest.raises(UserError, match=rf"val_evaluator\.ann_file .*{other.name}"):
-            check_evaluator([dict(ann_file=str(other))], "val", dataset)

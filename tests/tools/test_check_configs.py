@@ -95,7 +95,10 @@ def test_a_backbone_that_does_not_build_is_told_apart(in_mmdet):
         (lambda c: {**c, "depths": (1, 1, 1, 1)}, "renamed: "),
         (lambda c: {**c, "depths": (2, 1, 1, 2)}, "not a plugin's: "),
         (lambda c: {**c, "act_cfg": dict(type="ReLU")}, "differ at the start"),
-        (lambda c: {**c, "plugins": [*c["plugins"], dict(output=9)]}, "cfg=None"),
+        (
+            lambda c: {**c, "plugins": [*c["plugins"], dict(output=9)]},
+            "'cfg'",
+        ),
     ],
     ids=["no SE", "renamed", "more", "other values", "refused"],
 )
