@@ -83,8 +83,8 @@ class Cleaner:
             if visibility == 0 or all(map(is_absent, (x, y, visibility))):
                 clean += (0, 0, 0)
                 continue
-            visible = number(visibility)
-            if visible not in (0, 1, 2):
+            visible = _visible(visibility)
+            if visible is None:
                 raise ValueError(
                     f"{where}: keypoints has visibility {short(visibility)} for "
                     f"{name!r}, not 0 (not labelled), 1 (hidden) or 2 (seen)"
@@ -93,9 +93,9 @@ class Cleaner:
             if visible and (x_pixels is None or y_pixels is None):
                 raise ValueError(
                     f"{where}: keypoints has x={short(x)}, y={short(y)} for {name!r}, "
-                    f"which is labelled (visibility {int(visible)}): not two numbers"
+                    f"which is labelled (visibility {visible}): not two numbers"
                 )
-            clean += (x_pixels, y_pixels, int(visible)) if visible else (0, 0, 0)
+            clean += (x_pixels, y_pixels, visible) if visible else (0, 0, 0)
         return clean
 
     def _box(
@@ -160,6 +160,18 @@ class Cleaner:
                 "pixels"
             )
         return area
+
+
+def _visible(value: Any) -> int | None:
+    """Take a visibility as pycocotools does, to which any above 0 is a label.
+
+    Others than 0, 1 and 2 are in use: -1 for not labelled, COCO-WholeBody's
+    confidences, true and false. None for what is no number.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    visible = number(value)
+    return None if visible is None else math.ceil(min(max(visible, 0), 2))
 
 
 def _area_of(extent: Extent | None, box: list[float]) -> float:

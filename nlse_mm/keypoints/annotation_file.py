@@ -75,7 +75,7 @@ def read_keypoints(
             size = (image["width"], image["height"])
             size = None if None in size else size
             clean = cleaner.clean(raw, where, size)
-            if with_masks:
+            if with_masks and not _is_left_out(clean):
                 _check_mask(raw.get("segmentation"), size, where)
             kept.append(dict(clean, image_id=image["id"], category_id=category["id"]))
     if left_out and left_out.total() == len(content["annotations"]):
@@ -108,11 +108,25 @@ def index(content: dict[str, list[Entry]], coco: COCO) -> COCO:
     return coco
 
 
+def _is_left_out(annotation: Entry) -> bool:
+    """Whether MMDetection's parent class leaves it out, its mask unread."""
+    w, h = annotation["bbox"][2:]
+    return bool(annotation["ignore"]) or annotation["area"] <= 0 or w < 1 or h < 1
+
+
 def _check_mask(segmentation: Any, size: tuple[int, int] | None, where: str) -> None:
     if is_absent(segmentation):
         raise ValueError(
             f"{where} has no segmentation, and the pipeline loads masks (with_mask)"
         )
+    if isinstance(segmentation, list):  # MMDetection leaves such polygons out
+        segmentation = [
+            ring
+            for ring in segmentation
+            if not isinstance(ring, list) or len(ring) % 2 == 0
+        ]
+        if not segmentation:
+            return
     if not is_polygons(segmentation) and mask_extent(segmentation, size) is None:
         raise ValueError(
             f"{where}: segmentation={short(segmentation)} is neither polygons nor an "

@@ -37,7 +37,7 @@ def id_of(entry: Entry, key: str, where: str) -> str:
 
 
 def by_id(entries: list[Entry], what: str, name: str) -> dict[str, Entry]:
-    """Copy entries into a dictionary by their ids.
+    """Copy entries into a dictionary by their ids; one that is repeated counts once.
 
     Raises:
         ValueError: For an entry without an id, or with another one's.
@@ -46,9 +46,9 @@ def by_id(entries: list[Entry], what: str, name: str) -> dict[str, Entry]:
     for i, entry in enumerate(entries):
         where = f"{name}: {what}[{i}]"
         key = id_of(entry, "id", where)
-        if key in found:
+        copy = dict(entry, id=identifier(entry["id"]))
+        if found.setdefault(key, copy) != copy:
             raise ValueError(f"{where}: id={short(entry['id'])} is another one's, too")
-        found[key] = dict(entry, id=identifier(entry["id"]))
     return found
 
 

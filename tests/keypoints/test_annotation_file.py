@@ -125,6 +125,7 @@ SUPPLIED = {
     "num_keypoints wrong": on_all("num_keypoints", 7),
     "width as text": on("images", "width", "120"),
     "height 90.0": on("images", "height", 90.0),
+    "an image listed twice": lambda c: c["images"].append(dict(c["images"][0])),
     "other keys": on("", "info", None),
 }
 REFUSED = {
@@ -157,9 +158,8 @@ REFUSED = {
     "y NaN": (on_keypoint(1, NAN), "keypoints has x=50, y=nan for 'nose'"),
     "x a word": (on_keypoint(0, "left"), "keypoints has x='left'"),
     "x 1e39": (on_keypoint(0, 1e39), "keypoints lies at 1e+39"),
-    "visibility 3": (on_keypoint(2, 3), "visibility 3 for 'nose', not 0"),
-    "visibility -1": (on_keypoint(2, -1), "visibility -1 for 'nose'"),
-    "visibility 0.9": (on_keypoint(2, 0.9), "visibility 0.9 for 'nose'"),
+    "visibility a word": (on_keypoint(2, "seen"), "visibility 'seen' for 'nose', not"),
+    "visibility NaN": (on_keypoint(2, NAN), "visibility nan for 'nose'"),
     "visibility null": (on_keypoint(2, None), "visibility None for 'nose'"),
     "a text among annotations": (
         lambda content: content["annotations"].append("x"),
@@ -270,6 +270,37 @@ def test_data_set_and_metric_see_what_is_supplied(tmp_path, change):
         built.results.append(detection(i, box, annotation["keypoints"]))
     values = built.compute_metrics(built.results)
     assert values["keypoints_mAP"] == values["bbox_mAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("given", "visible"),
+    [(3, 2), (2.0, 2), ("2", 2), (True, 1), (0.9, 1), (-1, 0), (False, 0), ("0", 0)],
+)
+def test_a_keypoint_is_labelled_where_its_visibility_is_above_0(
+    tmp_path, given, visible
+):
+    path = str(written(tmp_path, on_keypoint(2, given)))
+    first = read_keypoints(path, ["person"], NAMES)["annotations"][0]
+    assert first["keypoints"][:3] == ([50, 40, visible] if visible else [0, 0, 0])
+    assert first["num_keypoints"] == 1 + bool(visible)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(segmentation=[], ignore=1),
+        dict(segmentation=[], bbox=[30, 30, 0.5, 50]),
+        dict(segmentation=[[1, 2, 3, 4, 5, 6, 7]]),
+    ],
+)
+def test_a_mask_that_nothing_reads_may_be_wrong(tmp_path, change):
+    path = str(written(tmp_path, lambda c: c["annotations"][0].update(change)))
+
+    def read():
+        return read_keypoints(path, ["person"], NAMES, with_masks=True)
+
+    with pytest.raises(ValueError, match=r"annotations\[1\] .* has no segmentation"):
+        read()
 
 
 def detection(image_id, box, keypoints):
