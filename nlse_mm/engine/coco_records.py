@@ -44,6 +44,8 @@ def check_for_dataset(
         if training:
             _check_size(image, where)
     used = _category_ids(content, path, classes)
+    if training:
+        _check_categories(content, path, classes)
     ids: set[Any] = set()
     for where, annotation in _annotations(content, path, images):
         if annotation["id"] in ids:
@@ -53,6 +55,11 @@ def check_for_dataset(
             continue
         _, image = images[annotation["image_id"]]
         _check_size(image, where)
+        if training and min(image["width"], image["height"]) <= 0:
+            raise ValueError(
+                f"{where}: its image is {image['width']} x {image['height']} pixels "
+                "(width x height) large, and boxes outside an image are left out"
+            )
         x, y, w, h = _box(annotation, where)
         wide = min(x + w, image["width"]) - max(x, 0)
         tall = min(y + h, image["height"]) - max(y, 0)
@@ -85,6 +92,7 @@ def check_for_metric(
     """
     images = _images(content, path)
     evaluated = _category_ids(content, path, classes)
+    _check_categories(content, path, classes)
     ids: set[Any] = set()
     for where, annotation in _annotations(content, path, images):
         if annotation["id"] in ids:  # pycocotools takes one of them twice
@@ -104,6 +112,7 @@ def check_for_metric(
             _box(annotation, where)
         if "segm" in metrics:
             _check_mask(annotation, where, "metric='segm'")
+            _check_decodable(annotation["segmentation"], where)
             _check_size(images[annotation["image_id"]][1], where)
 
 
@@ -130,6 +139,16 @@ def _category_ids(
         for i, category in enumerate(content["categories"])
         if classes is None or category.get("name") in classes
     }
+
+
+def _check_categories(
+    content: Content, path: str, classes: Collection[str] | None
+) -> None:
+    """Check that each class is one category: a label is a place in their list."""
+    names = [category.get("name") for category in content["categories"]]
+    for name in classes or ():
+        if names.count(name) > 1:
+            raise ValueError(f"{path} has {names.count(name)} categories {name!r}")
 
 
 def _images(content: Content, path: str) -> dict[Any, tuple[str, dict]]:
@@ -187,6 +206,26 @@ def _check_mask(annotation: dict, where: str, user: str) -> None:
     segmentation = annotation.get("segmentation")
     if not isinstance(segmentation, (list, dict)) or not segmentation:
         raise ValueError(f"{where} has no segmentation, which {user} needs")
+    if isinstance(segmentation, list) and not all(
+        isinstance(ring, list) for ring in segmentation
+    ):
+        raise ValueError(
+            f"{where}: segmentation={short(segmentation)} is not a list of polygons, "
+            "each of them a list x, y, x, y and so on"
+        )
+
+
+def _check_decodable(segmentation: Any, where: str) -> None:
+    """Check what pycocotools looks at to tell one form of masks from another."""
+    if isinstance(segmentation, list):
+        is_known = len(segmentation[0]) >= 4
+    else:
+        is_known = {"counts", "size"} <= segmentation.keys()
+    if not is_known:
+        raise ValueError(
+            f"{where}: segmentation={short(segmentation)} is neither polygons nor an "
+            "RLE with counts and size, and metric='segm' needs a mask"
+        )
 
 
 def _check_size(image: dict, where: str) -> None:

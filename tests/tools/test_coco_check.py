@@ -61,6 +61,10 @@ def other_order(found):
     found["categories"].reverse()
 
 
+def category_twice(found):
+    found["categories"].append(dict(id=7, name="person"))
+
+
 def one_image_less(found):
     del found["images"][1]
 
@@ -156,6 +160,11 @@ DATA_SETS = {
     "width a text": (on("images", "width", "120"), "width='120' of its image is not"),
     "no file_name": (on("images", "file_name"), "images[0] has no file_name"),
     "file_name null": (on("images", "file_name", None), "file_name=None is not a name"),
+    "width 0": (
+        on("images", "width", 0),
+        "its image is 0 x 90 pixels (width x height)",
+    ),
+    "category twice": (category_twice, "has 2 categories 'person'"),
 }
 METRICS = {
     "no annotations": (on("", "annotations"), "has no annotations"),
@@ -164,6 +173,11 @@ METRICS = {
     "iscrowd null": (on("annotations", "iscrowd", None), "iscrowd=None is not 0 or 1"),
     "no mask": (on("annotations", "segmentation"), "(id 1) has no segmentation"),
     "mask empty": (on("annotations", "segmentation", []), "(id 1) has no segmentation"),
+    "mask flat": (on("annotations", "segmentation", [1] * 6), "is not a list of poly"),
+    "mask of a point": (on("annotations", "segmentation", [[1, 2]]), "is neither poly"),
+    "mask of nothing": (on("annotations", "segmentation", [[]]), "is neither polygons"),
+    "mask half": (on("annotations", "segmentation", {"size": [90, 120]}), "is neither"),
+    "category twice": (category_twice, "has 2 categories 'person'"),
     "other ids": (
         other_ids,
         "has no image with the id 1, nor 1 others of the",
@@ -207,6 +221,11 @@ def test_masks_are_asked_for_where_the_pipeline_loads_them(write):
     ]
     said = "annotations[0] (id 1) has no segmentation, which the pipeline (with_mask)"
     assert said in refusal(cfg)
+    for flat in ([1] * 8, ["1,2,3,4,5,6"]):
+        write("train", on("annotations", "segmentation", flat))
+        assert "is not a list of polygons" in refusal(cfg)
+    write("train", on("annotations", "segmentation", [[1, 2]]))  # stock leaves it out
+    check_data_files(cfg, "train", "val")
     write("train", on("annotations", "bbox", [30, 30, 0.5, 50]))  # left out by stock
     check_data_files(cfg, "train", "val")
 
@@ -240,6 +259,9 @@ def test_an_evaluator_may_have_more_images_and_categories(write):
         found["categories"].insert(0, dict(id=9, name="cat"))
 
     write("truth", more)
+    check_data_files(config(), "train", "val")
+    # A class of the model's that the validation data don't have.
+    write("val", lambda found: found["categories"].pop())
     check_data_files(config(), "train", "val")
 
 
