@@ -1,5 +1,6 @@
 """Compare images with the sizes that their annotation file says."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,10 +29,14 @@ def check_image_sizes(dataset: Any, key: str, warn: Warn) -> None:
     loader = next(iter(pipeline_of(dataset)), None)
     if not type(loader).__name__.startswith("LoadImageFromFile"):
         return
+    ann_file = getattr(dataset, "ann_file", None) or "the data set"
+    others: list[str] = []
     for i in spread(len(dataset), _FILES):
         info = dataset.get_data_info(i)
         said = (info.get("height"), info.get("width"))
         path = info.get("img_path")
+        if _is_gone(path, loader):
+            raise UserError(f"{key}: the image {path} of {ann_file} does not exist")
         if not all(isinstance(n, int) and n > 0 for n in said):
             continue
         size, is_turned = loaded_size(path, loader)
@@ -40,8 +45,7 @@ def check_image_sizes(dataset: Any, key: str, warn: Warn) -> None:
         reason = "; its EXIF orientation turns it when it is read" if is_turned else ""
         sentence = (
             f"{key}: the image {path} is {size[0]} x {size[1]} (H x W), but "
-            f"{getattr(dataset, 'ann_file', 'the data set')} says {said[0]} x "
-            f"{said[1]}{reason}"
+            f"{ann_file} says {said[0]} x {said[1]}{reason}"
         )
         if (
             size == said[::-1]
@@ -51,7 +55,19 @@ def check_image_sizes(dataset: Any, key: str, warn: Warn) -> None:
             raise UserError(
                 f"{sentence}: boxes and keypoints would not lie where they belong"
             )
-        warn(sentence)
+        others.append(sentence)
+    if others:
+        more = f", and so it is with {len(others) - 1} more of those looked at"
+        warn(others[0] + more * (len(others) > 1))
+
+
+def _is_gone(path: Any, loader: Any) -> bool:
+    """Whether a stock loader will find no such file on this machine's disk."""
+    if not isinstance(path, str) or "://" in path or os.path.exists(path):
+        return False
+    remote = ("backend_args", "file_client_args", "ignore_empty")
+    is_stock = type(loader).__module__.startswith(("mmcv.", "mmdet.", "mmseg."))
+    return is_stock and not any(getattr(loader, name, None) for name in remote)
 
 
 def pipeline_of(dataset: Any) -> list:

@@ -80,8 +80,28 @@ class TestSizes:
         (said,) = check(half, box=(2, 2, 8, 8))
         assert "is 12 x 16" in said
 
-    def test_an_image_that_is_gone_is_left_to_its_loader(self, check):
-        assert check(lambda path: path.unlink()) == []
+    def test_an_image_that_is_gone_is_named(self, check):
+        def gone(path):
+            path.unlink(missing_ok=True)
+
+        sentence = (
+            r"^train_dataloader\.dataset: the image .*1\.jpg of .*a\.json does not"
+        )
+        with pytest.raises(UserError, match=sentence):
+            check(gone)
+        assert check(gone, ignore_empty=True) == []
+        assert check(gone, backend_args=dict(backend="local")) == []
+
+    def test_many_images_of_another_size_are_one_warning(self, check):
+        def other(path):
+            for name in ("0.jpg", "1.jpg"):
+                Image.new("RGB", (WIDTH + 8, HEIGHT)).save(path.with_name(name))
+
+        (said,) = check(other)
+        assert "0.jpg is 24 x 40" in said
+        assert said.endswith(
+            "says 24 x 32, and so it is with 1 more of those looked at"
+        )
 
 
 @pytest.mark.parametrize(
