@@ -12,6 +12,7 @@ from .class_names import classes_of
 from .image_sizes import loaded_size, pipeline_of, spread
 from .user_error import UserError
 
+_KNOWN = ("mmcv", "mmengine", "mmseg", "mmdet", "nlse_mm")
 _FILES = 32
 _MOST = 500  # where those show a single class
 _ENOUGH = 10  # so many files of three or more classes show more than one of them
@@ -33,13 +34,16 @@ def check_label_images(
         UserError: If they show a single class, or their loader isn't set as the rest.
         ValueError: What ``LoadSegLabels`` finds in one of them.
     """
-    loader = next((t for t in _flat(pipeline_of(dataset)) if _loads_labels(t)), None)
+    steps = list(_flat(pipeline_of(dataset)))
+    loader = next((step for step in steps if _loads_labels(step)), None)
     if loader is None or not hasattr(dataset, "reduce_zero_label"):
         return
     heads = [m for m in model.modules() if type(m).__name__.endswith("Head")]
     ignored = {h.ignore_index for h in heads if hasattr(h, "ignore_index")} or {255}
     classes = classes_of(dataset, key)
     _compare_loader(loader, dataset, key, classes, ignored)
+    # A transform of the user's own may write other labels.
+    is_final = all(_is_known(step) for step in steps[steps.index(loader) + 1 :])
     is_stock = type(loader).__module__.startswith("mmseg.")
     if is_stock:
         loader = _with_checks(loader, heads, classes, ignored)
@@ -50,14 +54,19 @@ def check_label_images(
             seen = _labels_of(dataset, files, loader, is_stock)
             if len(seen - no_label) > 1:
                 return
-    except ValueError as error:
-        if training or not is_stock:
+    except Exception as error:
+        if not _is_known(loader):
+            return  # a loader of the user's own may need what comes before it
+        if not isinstance(error, ValueError) or not is_stock or (training and is_final):
             raise
         warn(f"{key}: {error}")
         return
     number = len(classes or ()) or getattr(loader, "num_classes", 0)
     if number > 1 and seen:
-        _judge(seen, no_label, number, len(files), dataset, key, warn)
+        said, is_wrong = _judged(seen, no_label, number, len(files), dataset, key)
+        if is_wrong and is_final:
+            raise UserError(said)
+        warn(said)
 
 
 def _flat(transforms: Any) -> Iterator[Any]:
@@ -70,6 +79,11 @@ def _flat(transforms: Any) -> Iterator[Any]:
     for name in ("transforms", "subroutines"):
         if hasattr(transforms, name):
             yield from _flat(getattr(transforms, name))
+
+
+def _is_known(transform: Any) -> bool:
+    """Whether it is a toolbox's or ours, none of which gives labels other values."""
+    return type(transform).__module__.split(".")[0] in _KNOWN
 
 
 def _loads_labels(transform: Any) -> bool:
@@ -145,16 +159,11 @@ def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> s
     return seen
 
 
-def _judge(
-    seen: set,
-    no_label: set,
-    number: int,
-    files: int,
-    dataset: Any,
-    key: str,
-    warn: Warn,
-) -> None:
-    """Say that there is one class alone, or none, in all of the files."""
+def _judged(
+    seen: set, no_label: set, number: int, files: int, dataset: Any, key: str
+) -> tuple[str, bool]:
+    """Say that there is one class alone, or none, in all of the files; and whether that
+    can't be meant."""
     real = sorted(seen - no_label)
     void = sorted(seen & no_label)
     said = (
@@ -174,6 +183,4 @@ def _judge(
             ": in masks of two values the classes are 0 and 1, so a class written as "
             f"{void[0]} has to become 1"
         )
-    if void and (not real or number == 2 or files >= _ENOUGH):
-        raise UserError(said)
-    warn(said)
+    return said, bool(void) and (not real or number == 2 or files >= _ENOUGH)

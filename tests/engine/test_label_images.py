@@ -7,7 +7,9 @@ from torch import nn
 
 pytest.importorskip("mmseg")
 
-from mmengine.registry import DATASETS, DefaultScope
+from mmcv.transforms import BaseTransform
+from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
+from mmseg.datasets.transforms import LoadAnnotations
 
 from nlse_mm.engine.label_images import check_label_images
 from nlse_mm.engine.user_error import UserError
@@ -105,6 +107,39 @@ def test_labels_of_one_class_without_void_are_warned_of(look):
     (said,) = look((0,), (0,))
     assert "no pixel of any class but 0" in said
     assert look((0, 255), classes=1) == []
+
+
+@TRANSFORMS.register_module()
+class ObjectsTo1(BaseTransform):
+    """A user's own."""
+
+    def transform(self, results):
+        results["gt_seg_map"] = (results["gt_seg_map"] > 0).astype(np.uint8)
+        return results
+
+
+def test_labels_that_a_transform_of_the_users_changes_are_only_warned_of(look):
+    pipeline = [dict(type="LoadImageFromFile"), STOCK, dict(type="ObjectsTo1")]
+    (said,) = look((0, 255), pipeline=pipeline)
+    assert "has to become 1" in said
+    (said,) = look((0, 7), pipeline=pipeline)
+    assert "have 7" in said
+    with pytest.raises(UserError, match="has to become 1"):
+        look((0, 255), pipeline=[pipeline[0], pipeline[2], STOCK])
+
+
+@TRANSFORMS.register_module()
+class LoadsByImage(LoadAnnotations):
+    """A user's own, which needs the image."""
+
+    def _load_seg_map(self, results):
+        super()._load_seg_map(results)
+        results["gt_seg_map"] = results["gt_seg_map"][: len(results["img"])] > 0
+
+
+def test_a_loader_of_the_users_is_left_alone(look):
+    pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadsByImage")]
+    assert look((0, 255), pipeline=pipeline) == []
 
 
 def test_a_label_out_of_range_is_found_with_the_stock_loader_too(look):
