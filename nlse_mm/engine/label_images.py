@@ -41,7 +41,7 @@ def check_label_images(
     heads = [m for m in model.modules() if type(m).__name__.endswith("Head")]
     ignored = {h.ignore_index for h in heads if hasattr(h, "ignore_index")} or {255}
     classes = classes_of(dataset, key)
-    _compare_loader(loader, dataset, key, classes, ignored)
+    _compare_loader(loader, dataset, key, classes, ignored, training)
     # A transform of the user's own may write other labels.
     is_final = all(_is_known(step) for step in steps[steps.index(loader) + 1 :])
     is_stock = type(loader).__module__.startswith("mmseg.")
@@ -95,10 +95,17 @@ def _loads_labels(transform: Any) -> bool:
 
 
 def _compare_loader(
-    loader: Any, dataset: Any, key: str, classes: Sequence[str] | None, ignored: set
+    loader: Any,
+    dataset: Any,
+    key: str,
+    classes: Sequence[str] | None,
+    ignored: set,
+    training: bool,
 ) -> None:
     number = getattr(loader, "num_classes", None)
-    if None not in (number, classes) and number != len(classes):
+    known = None not in (number, classes)
+    # A part of the model's classes may be evaluated.
+    if known and (number < len(classes) or (training and number > len(classes))):
         raise UserError(
             f"LoadSegLabels.num_classes={number}, but {key} has {len(classes)} "
             "classes: the numbers must be equal"
@@ -178,9 +185,11 @@ def _judged(
             ": reduce_zero_label=True takes 0 for no label and 1 less for the others, "
             "so it must be False where 0 is a class"
         )
-    elif void:
+    elif void and not dataset.label_map:
         said += (
             ": in masks of two values the classes are 0 and 1, so a class written as "
             f"{void[0]} has to become 1"
         )
-    return said, bool(void) and (not real or number == 2 or files >= _ENOUGH)
+    # A choice of classes makes void of the others.
+    is_void_odd = bool(void) and not dataset.label_map
+    return said, is_void_odd and (not real or number == 2 or files >= _ENOUGH)

@@ -48,7 +48,7 @@ def look(tmp_path):
         ours = dict(type="nlse_mm.LoadSegLabels", num_classes=classes)
         cfg = dict(
             type="BaseSegDataset",
-            metainfo=dict(classes=names) if metainfo else None,
+            metainfo=dict(classes=names) if metainfo is True else metainfo,
             data_root=str(tmp_path),
             data_prefix=dict(img_path="", seg_map_path=""),
             pipeline=[
@@ -155,7 +155,7 @@ def test_a_label_out_of_range_is_found_with_the_stock_loader_too(look):
 
 def test_without_classes_the_heads_number_counts(look):
     with pytest.raises(ValueError, match="num_classes=3 allows"):
-        look((0, 3), loader=STOCK, head=DecodeHead(3), metainfo=False)
+        look((0, 3), loader=STOCK, head=DecodeHead(3), metainfo=None)
 
 
 def test_stock_labels_of_another_size_than_their_image_are_taken(look, tmp_path):
@@ -197,6 +197,26 @@ def test_an_image_that_cannot_be_read_is_left_to_its_loader(look, tmp_path):
 def test_a_loader_is_set_as_the_rest(look, loader, words):
     with pytest.raises(UserError, match=words):
         look((0, 1), loader=dict(type="nlse_mm.LoadSegLabels", **loader))
+
+
+def test_a_part_of_the_classes_may_be_evaluated(look):
+    loader = dict(type="nlse_mm.LoadSegLabels", num_classes=3)
+    assert look((0, 1), loader=loader, training=False) == []
+    with pytest.raises(UserError, match=r"num_classes=3, but .* has 2 classes"):
+        look((0, 1), loader=loader)
+
+
+@pytest.mark.parametrize("loader", [None, STOCK], ids=["ours", "stock"])
+def test_a_choice_of_classes_may_leave_one_in_the_images(look, loader):
+    (said,) = look(
+        (0, 1),
+        loader=loader,
+        type="CityscapesDataset",
+        metainfo=dict(classes=("road", "car")),
+        img_suffix=".jpg",
+        seg_map_suffix=".png",
+    )
+    assert said.endswith("no pixel of any class but 0, and 255, which is no label")
 
 
 def test_a_loader_inside_test_time_augmentation_is_found(look):
