@@ -10,6 +10,7 @@ from .sides import other_side, side_of
 
 KEYS = ("keypoints", "flip_pairs", "skeleton", "sigmas")
 SIDES = ("left", "right")
+_UNKNOWN = "flip_pairs=None: unknown, and a flip is refused"
 
 _SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
@@ -103,14 +104,13 @@ def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
     for name, other in others.items():
         if other is not None and {name, other} - set(paired):
             pair = (name, other) if side_of(name) != "right" else (other, name)
-            raise ValueError(f"metainfo flip_pairs has no pair {pair}")
+            raise ValueError(f"metainfo flip_pairs has no pair {pair} ({_UNKNOWN})")
     alone = [name for name in names if name not in paired]
     left, right = ([n for n in alone if _says(n, side)] for side in SIDES)
     if left and right:
         raise ValueError(
             f"metainfo flip_pairs says nothing of {', '.join(map(repr, left + right))}"
-            ": which is whose other side? (flip_pairs=None: unknown, and a flip is "
-            "refused)"
+            f": which is whose other side? ({_UNKNOWN})"
         )
 
 

@@ -7,6 +7,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _SIDES = {
     **dict.fromkeys(("left", "l", "lt", "lft", "links", "gauche", "左"), "left"),
     **dict.fromkeys(("right", "r", "rt", "rgt", "rechts", "droite", "右"), "right"),
+    **dict.fromkeys(("linke", "linker", "linkes"), "left"),
+    **dict.fromkeys(("rechte", "rechter", "rechtes", "droit"), "right"),
     **dict.fromkeys(("izquierda", "izquierdo", "sinistra", "sinistro"), "left"),
     **dict.fromkeys(("derecha", "derecho", "destra", "destro"), "right"),
 }

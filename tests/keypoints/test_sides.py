@@ -24,6 +24,8 @@ from nlse_mm.keypoints.sides import other_side, side_of
         ("leftear", "rightear"),
         ("upper left", "upper right"),
         ("gauche oeil", "droite oeil"),
+        ("oeil_gauche", "oeil_droit"),
+        ("linkes Auge", "rechtes Auge"),
         ("左眼", "右眼"),
         ("Left_Elbow", "R elbow"),
         ("rear_left_paw", "rear_right_paw"),
