@@ -37,7 +37,7 @@ def check_heads(
         UserError: Naming the head, its number, and the data set's.
     """
     classes = classes_of(dataset, key)
-    heads = list(_heads(model))
+    heads = list(heads_of(model))
     metainfo = getattr(dataset, "metainfo", None) or {}
     wrong = {}
     if classes is not None and _has_labels(dataset):
@@ -64,7 +64,8 @@ def has_words(model: nn.Module) -> bool:
     return any("language_model" in path for path, _ in model.named_modules())
 
 
-def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the heads whose ``num_classes`` is the data set's, with their places."""
     if has_words(model):
         return
     for path, module in model.named_modules():

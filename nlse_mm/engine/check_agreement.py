@@ -17,9 +17,10 @@ from .agreement import (
     check_names,
     check_order,
     has_words,
+    heads_of,
 )
 from .class_names import label_names, leaves
-from .empty_data import refuse_empty_loops
+from .empty_data import refuse_empty_loops, refuse_no_instances
 from .image_sizes import check_image_sizes
 from .label_images import check_label_images
 
@@ -30,7 +31,7 @@ class CheckAgreementHook(Hook):
     """Refuse settings that don't fit each other, and say which.
 
     Heads' ``num_classes`` and ``num_keypoints`` against the data sets' classes and
-    keypoints; ``metainfo.classes`` against the annotation file; validation
+    keypoints; ``metainfo.classes`` against the annotations; validation
     against training; sizes of images and values of labels, in a sample of the
     files. One process of a machine looks at the files.
     """
@@ -77,6 +78,8 @@ def _check(runner: Runner, part: str, loop: Any) -> Any:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             check_label_images(leaf, key, model, warn, training=part == "train")
             check_image_sizes(leaf, key, warn)
+    if part == "train" and any(heads_of(model)):
+        refuse_no_instances(found)
     first_key, first = found[0]
     for key, leaf in () if has_words(model) else found[1:]:
         _check_same(first, first_key, leaf, key, warn)

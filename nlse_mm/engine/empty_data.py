@@ -1,7 +1,7 @@
 """Say why a data set has nothing in it, or refuses its classes."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -58,6 +58,41 @@ def refuse_empty_loops(runner: Runner) -> None:
         for key, leaf in leaves(dataset, f"{part}_dataloader.dataset"):
             if isinstance(leaf, BaseDataset) and not len(leaf):
                 raise UserError(why_empty(leaf, key))
+
+
+def refuse_no_instances(found: Sequence[tuple[str, Any]]) -> None:
+    """Look for an annotation in the data sets of a training, up to the first one.
+
+    Stock data sets leave out what is of other classes: with a misspelt class name of
+    VOC's files a detector learns that there is nothing.
+
+    Args:
+        found: The data sets proper, and their places in the config.
+
+    Raises:
+        UserError: If there is none in any of them.
+    """
+    if any(_has_instances(leaf) for _, leaf in found):
+        return
+    key, leaf = found[0]
+    classes = few(classes_of(leaf, key) or ())
+    raise UserError(
+        f"{key}: none of the {len(leaf)} images of {leaf.ann_file} has a usable "
+        f"annotation of the classes {classes}: are they written as in the file?"
+    )
+
+
+def _has_instances(dataset: Any) -> bool:
+    """Whether an image has a box to learn; True for data of another kind."""
+    if not isinstance(dataset, BaseDataset):
+        return True
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        if "instances" not in info or info.get("segments_info"):
+            return True
+        if any(not instance.get("ignore_flag") for instance in info["instances"]):
+            return True
+    return False
 
 
 def _frames(error: Exception) -> Iterator[FrameType]:

@@ -66,6 +66,53 @@ def test_joined_data_sets_must_number_a_class_alike(coco, build):
     train(joined, sets[1], bbox_head=BoxHead(2), language_model=nn.Identity())
 
 
+def test_a_training_without_any_annotation_is_refused(coco, build):
+    full = build(coco("a", "ring"), "ring")
+    empty = build(coco("b", "ring", boxes=False), "ring")
+    words = (
+        r"^train_dataloader\.dataset: none of the 2 images of .*b\.json has a usable "
+        r"annotation of the classes 'ring'"
+    )
+    with pytest.raises(UserError, match=words):
+        train(empty, full, bbox_head=BoxHead(1))
+    train(full, empty, bbox_head=BoxHead(1))
+    train(empty, backbone=nn.Identity())  # without labels
+    joined = DATASETS.build(dict(type="ConcatDataset", datasets=[empty, full]))
+    train(joined, bbox_head=BoxHead(1))  # images of the background
+
+
+def test_a_class_of_voc_in_another_case_is_named(tmp_path, in_mmdet):
+    (tmp_path / "a.txt").write_text("1\n")
+    box = "<xmin>4</xmin><ymin>4</ymin><xmax>9</xmax><ymax>9</ymax>"
+    for folder, suffix, content in (
+        ("JPEGImages", "jpg", ""),
+        (
+            "Annotations",
+            "xml",
+            "<annotation><size><width>20</width><height>10</height></size><object>"
+            f"<name>Cat</name><difficult>0</difficult><bndbox>{box}</bndbox></object>"
+            "</annotation>",
+        ),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"1.{suffix}").write_text(content)
+
+    def voc(name):
+        return DATASETS.build(
+            dict(
+                type="XMLDataset",
+                data_root=str(tmp_path),
+                ann_file="a.txt",
+                data_prefix=dict(sub_data_root=""),
+                metainfo=dict(classes=(name,)),
+            )
+        )
+
+    with pytest.raises(UserError, match="the classes 'cat': are they written as in"):
+        train(voc("cat"), bbox_head=BoxHead(1))
+    train(voc("Cat"), bbox_head=BoxHead(1))
+
+
 def test_a_training_without_validation_or_classes_is_taken(coco, build):
     train(build(coco("a", "ring"), "ring"), bbox_head=BoxHead(1))
     train([1, 2, 3], [4], bbox_head=BoxHead(1))
