@@ -1,5 +1,5 @@
 # DeepLabV3, R50, COCO-Stuff 164k, one non-local block before the last block of res4.
-# To beat: 39.38 mIoU (MMSegmentation's DeepLabV3 by the same recipe, 80k steps of 16).
+# Baseline: 39.38 mIoU (MMSegmentation's DeepLabV3 by the same recipe, 80k steps of 16).
 #
 #   tools/dist_train.sh configs/deeplabv3_r50_nl_coco-stuff.py 8
 

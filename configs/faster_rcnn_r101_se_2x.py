@@ -1,6 +1,6 @@
 # Faster R-CNN, SE-R101-FPN, 2x, COCO: squeeze and excitation in every block, from
 # MMPretrain's ImageNet weights.
-# To beat: 39.8 AP (MMDetection's baseline).
+# Baseline: 39.8 AP (MMDetection).
 # SENet paper, table 7: 41.9, which is +2.0 over its own baseline.
 #
 #   tools/dist_train.sh configs/faster_rcnn_r101_se_2x.py 8

@@ -1,6 +1,6 @@
 # Faster R-CNN, SE-R50-FPN, 2x, COCO: squeeze and excitation in every block, from
 # MMPretrain's ImageNet weights.
-# To beat: 38.4 AP (MMDetection's baseline).
+# Baseline: 38.4 AP (MMDetection).
 # SENet paper, table 7: 40.4, which is +2.4 over its own baseline.
 #
 #   tools/dist_train.sh configs/faster_rcnn_r50_se_2x.py 8

@@ -1,6 +1,6 @@
 # FCN, R50, COCO panoptic's 133 classes as semantic ones, 80k steps of 16 crops of 512 x
 # 512, one non-local block before the last block of res4.
-# To beat: fcn_r50_coco-panoptic.py. Nobody has published a number.
+# Baseline: fcn_r50_coco-panoptic.py. Nobody has published a number.
 #
 #   python tools/data/panoptic_to_semantic.py data/coco
 #   tools/dist_train.sh configs/fcn_r50_nl_coco-panoptic.py 8

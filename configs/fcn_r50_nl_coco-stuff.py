@@ -1,5 +1,5 @@
 # FCN, R50, COCO-Stuff 164k, one non-local block before the last block of res4.
-# To beat: the same without the block, configs/fcn_r50_coco-stuff.py.
+# Baseline: the same without the block, configs/fcn_r50_coco-stuff.py.
 #
 #   tools/dist_train.sh configs/fcn_r50_nl_coco-stuff.py 8
 

@@ -1,6 +1,6 @@
 # FCN, SE-R50, COCO-Stuff 164k: squeeze and excitation in every block, from MMPretrain's
-# ImageNet weights. The trunk has ResNet's plain stem, for which those weights are.
-# To beat: R50 with a deep stem and without SE, configs/fcn_r50_coco-stuff.py.
+# ImageNet weights. The backbone has ResNet's plain stem, for which those weights are.
+# Baseline: R50 with a deep stem and without SE, configs/fcn_r50_coco-stuff.py.
 #
 #   tools/dist_train.sh configs/fcn_r50_se_coco-stuff.py 8
 

@@ -1,5 +1,5 @@
 # As keypoint_rcnn_r50.py, with R101.
-# To beat: 65.1 keypoint AP (Non-local paper, table 6); Detectron2's, with its 3x
+# Baseline: 65.1 keypoint AP (Non-local paper, table 6); Detectron2's, with its 3x
 # schedule: 56.4 box AP / 66.1 keypoint AP.
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r101.py 8

@@ -1,6 +1,6 @@
 # As keypoint_rcnn_r101.py, with four non-local blocks in the keypoint head, one after
 # every second convolution.
-# To beat: 66.0 keypoint AP (Non-local paper, table 6), +0.9 over its own baseline.
+# Paper: 66.0 keypoint AP (Non-local, table 6), +0.9 over its own baseline.
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r101_nl4.py 8
 

@@ -1,6 +1,6 @@
 # As keypoint_rcnn_r101.py, with four non-local blocks in the keypoint head and one
 # before the last block of res4.
-# To beat: 66.5 keypoint AP (Non-local paper, table 6), +1.4 over its own baseline.
+# Paper: 66.5 keypoint AP (Non-local, table 6), +1.4 over its own baseline.
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r101_nl4_nl.py 8
 

@@ -1,5 +1,5 @@
 # Keypoint R-CNN, R50-FPN, COCO, as Detectron2's 1x schedule.
-# To beat: 53.6 box AP / 64.0 keypoint AP (Detectron2).
+# Baseline: 53.6 box AP / 64.0 keypoint AP (Detectron2).
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r50.py 8
 

@@ -1,6 +1,6 @@
 # As keypoint_rcnn_r50.py, with four non-local blocks in the keypoint head and one
 # before the last block of res4.
-# To beat: 64.0 keypoint AP (Detectron2's R50-FPN); the Non-local paper has R101 only:
+# Baseline: 64.0 keypoint AP (Detectron2's R50-FPN); the Non-local paper has R101 only:
 # +1.4 over its own baseline (table 6).
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r50_nl4_nl.py 8

@@ -1,6 +1,6 @@
 # As keypoint_rcnn_r50.py, with squeeze and excitation in every block, from MMPretrain's
 # ImageNet weights.
-# To beat: 53.6 box AP / 64.0 keypoint AP (Detectron2's R50-FPN).
+# Baseline: 53.6 box AP / 64.0 keypoint AP (Detectron2's R50-FPN).
 #
 #   tools/dist_train.sh configs/keypoint_rcnn_r50_se.py 8
 

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_gc.py, with R101.
-# To beat: 40.0 box AP / 36.1 mask AP (MMDetection's baseline).
+# Baseline: 40.0 box AP / 36.1 mask AP (MMDetection).
 # MMDetection's GCNet: 41.3 / 37.2.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r101_gc.py 8

@@ -1,5 +1,5 @@
 # Mask R-CNN, R101-FPN, 1x, COCO, one non-local block before the last block of res4.
-# To beat: 40.0 box AP / 36.1 mask AP (MMDetection's baseline).
+# Baseline: 40.0 box AP / 36.1 mask AP (MMDetection).
 # Non-local paper, table 5: 40.8 / 37.1, which is +1.3 / +1.1 over its own baseline.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r101_nl.py 8

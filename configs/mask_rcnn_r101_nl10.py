@@ -1,6 +1,6 @@
 # As mask_rcnn_r101_nl.py, with ten blocks: four in res3, after every block, and six in
 # res4, evenly spread over its 23 blocks: the paper says "the corresponding" ones.
-# To beat: 40.0 box AP / 36.1 mask AP (MMDetection's baseline).
+# Baseline: 40.0 box AP / 36.1 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 75.1 top-1, five
 # blocks 75.1, one 74.3, baseline 73.1 (table 2c).
 #

@@ -1,6 +1,6 @@
 # As mask_rcnn_r101_nl.py, with five blocks: two in res3 and, as res4 has 23 blocks
 # here, three in res4, after every seventh, as in the authors' code.
-# To beat: 40.0 box AP / 36.1 mask AP (MMDetection's baseline).
+# Baseline: 40.0 box AP / 36.1 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 75.1 top-1, one block
 # 74.3, baseline 73.1 (table 2c).
 #

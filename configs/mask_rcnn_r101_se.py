@@ -1,6 +1,6 @@
 # Mask R-CNN, SE-R101-FPN, 1x, COCO: squeeze and excitation in every block, from
 # MMPretrain's ImageNet weights.
-# To beat: 40.0 box AP / 36.1 mask AP (MMDetection's baseline).
+# Baseline: 40.0 box AP / 36.1 mask AP (MMDetection).
 #
 #   tools/dist_train.sh configs/mask_rcnn_r101_se.py 8
 

@@ -1,6 +1,6 @@
 # Mask R-CNN, R50-FPN, 1x, COCO, one block of GCNet's (MMCV's ContextBlock) at the place
 # of mask_rcnn_r50_nl.py's non-local block: to compare the two.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # We know of no number for this very setting. DNLNet's authors' code: 40.1 / 36.2, which
 # is +1.3 / +1.1 (SyncBN, a head of four convolutions, ratio 1/4).
 #

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_gc.py, with a reduction of 4.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # MMDetection's GCNet: 39.9 / 36.0. GCNet's authors: 38.9 / 35.5, from 37.3 / 34.2.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_gc_r4.py 8

@@ -1,5 +1,5 @@
 # Mask R-CNN, R50-FPN, 1x, COCO, one non-local block before the last block of res4.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # Non-local paper, table 5: 39.0 / 35.5, which is +1.0 / +0.9 over its own baseline.
 # DNLNet's authors' code: 39.6 / 35.8, which is +0.8 / +0.7 (SyncBN, a head of four
 # convolutions, reduction 4, the block before the addition's ReLU).

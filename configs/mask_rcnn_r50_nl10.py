@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_nl.py, with ten blocks: after every block of res3 and res4.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 74.3 top-1, five
 # blocks 73.8, one 72.7, baseline 71.8 (table 2c).
 #

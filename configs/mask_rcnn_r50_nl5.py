@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_nl.py, with five blocks: after every other block of res3 and res4.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. It saw "diminishing return" from more blocks;
 # on Kinetics the paper has 73.8 top-1, one block 72.7, baseline 71.8 (table 2c).
 #

@@ -1,6 +1,6 @@
 # As mask_rcnn_r50_nl.py, with concatenation as the pairwise function, which MMCV's
 # block can't train.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 72.8 top-1, baseline
 # 71.8, embedded Gaussian 72.7 (table 2a).
 #

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_nl.py, with the Gaussian as the pairwise function: no theta and phi.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 72.5 top-1, baseline
 # 71.8, embedded Gaussian 72.7 (table 2a).
 #

@@ -1,6 +1,6 @@
 # As mask_rcnn_r50_nl.py, without the BN after the last convolution, which is zero at
 # the start in its place: MMCV's default.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_nl_no-bn.py 8

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_nl.py, without sub-sampling: four times as many pairs.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. The paper has sub-sampling in all its blocks.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_nl_no-sub-sample.py 8

@@ -1,6 +1,6 @@
 # As mask_rcnn_r50_nl.py, with the pooling before phi and g, as in the authors' code, in
 # place of after them, as in the paper.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_nl_pool-first.py 8

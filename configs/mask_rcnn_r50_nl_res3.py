@@ -1,6 +1,6 @@
 # As mask_rcnn_r50_nl.py, with the block before the last block of res3: 16,800 positions
 # of an 800 x 1344 image, where res4 has 4,200.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. On Kinetics the paper has 72.9 top-1, baseline
 # 71.8, res4 72.7 (table 2b).
 #

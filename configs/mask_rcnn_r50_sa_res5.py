@@ -1,5 +1,5 @@
 # As mask_rcnn_r50.py, with the 3x3 convolutions of res5 replaced by self-attention: 9
-# heads, as many as such a kernel has places, which start at random offsets. To beat:
+# heads, as many as such a kernel has places, which start at random offsets. Baseline:
 # MMDetection's 38.2 / 34.7, which has trained convolutions there.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_sa_res5.py 8

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_se-plugin.py, with SE-PRE, on the input of the branch.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. ImageNet top-1 error in the paper, trained with
 # SE from the start: 22.23%, standard 22.28%, none 23.30% (tables 14 and 15).
 #

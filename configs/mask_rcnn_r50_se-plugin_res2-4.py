@@ -1,6 +1,6 @@
 # As mask_rcnn_r50_se-plugin.py, in all stages but the last, whose layers have most of
 # the new parameters.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. On ImageNet the paper lost less than 0.1% of
 # top-5 that way.
 #

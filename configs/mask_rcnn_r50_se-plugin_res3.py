@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_se-plugin.py, in res3 only.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. ImageNet top-1 error in the paper, trained with
 # SE from the start: 23.04%, all stages 22.28%, none 23.30% (table 13).
 #

@@ -1,5 +1,5 @@
 # As mask_rcnn_r50_se-plugin.py, in res5 only.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 # The paper has no such number for COCO. The paper has no such row for ImageNet either.
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_se-plugin_res5.py 8

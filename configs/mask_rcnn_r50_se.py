@@ -1,6 +1,6 @@
 # Mask R-CNN, SE-R50-FPN, 1x, COCO: squeeze and excitation in every block, from
 # MMPretrain's ImageNet weights.
-# To beat: 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: 38.2 box AP / 34.7 mask AP (MMDetection).
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_se.py 8
 

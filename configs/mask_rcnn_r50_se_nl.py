@@ -1,7 +1,7 @@
 # Mask R-CNN, SE-R50-FPN, 1x, COCO: squeeze and excitation in every block, and one
 # non-local block before the last block of res4.
-# To beat: the same without the non-local block, configs/mask_rcnn_r50_se.py; without
-# either, 38.2 box AP / 34.7 mask AP (MMDetection's baseline).
+# Baseline: the same without the non-local block, configs/mask_rcnn_r50_se.py; without
+# either, 38.2 box AP / 34.7 mask AP (MMDetection).
 #
 #   tools/dist_train.sh configs/mask_rcnn_r50_se_nl.py 8
 

@@ -1,7 +1,7 @@
 # Mask R-CNN, SENet-154-FPN, 1x, COCO: the network that won ILSVRC 2017, from its
 # authors' ImageNet weights, which timm has ported from Caffe: their pooling rounds
 # sizes up without padding.
-# To beat: 42.8 box AP / 38.4 mask AP (MMDetection's X101-64x4d, the nearest trunk).
+# Baseline: 42.8 box AP / 38.4 mask AP (MMDetection's X101-64x4d, the nearest backbone).
 # PaddleDetection: 44.0 / 38.7 with SENet154-vd, 1.44x.
 #
 #   tools/dist_train.sh configs/mask_rcnn_senet154.py 8

@@ -1,6 +1,6 @@
 # Mask R-CNN, X101-32x4d-FPN, 1x, COCO, one non-local block before the last block of
 # res4.
-# To beat: 41.9 box AP / 37.5 mask AP (MMDetection's baseline).
+# Baseline: 41.9 box AP / 37.5 mask AP (MMDetection).
 # The paper has no X101.
 #
 #   tools/dist_train.sh configs/mask_rcnn_x101_nl.py 8

@@ -1,7 +1,7 @@
 # Mask R-CNN, SE-X101-32x4d-FPN, 1x, COCO: squeeze and excitation in every block, from
 # the SENet authors' own ImageNet weights, which timm has ported from Caffe: their
 # pooling rounds sizes up without padding.
-# To beat: 41.9 box AP / 37.5 mask AP (MMDetection's baseline).
+# Baseline: 41.9 box AP / 37.5 mask AP (MMDetection).
 #
 #   tools/dist_train.sh configs/mask_rcnn_x101_se.py 8
 

@@ -1,5 +1,5 @@
 # Mask R-CNN, X152-FPN, 1x, COCO, one non-local block before the last block of res4.
-# To beat: the same without the block, configs/mask_rcnn_x152.py.
+# Baseline: the same without the block, configs/mask_rcnn_x152.py.
 # Non-local paper, table 5, ResNeXt-152 32x8d (here 32x4d): 45.0 box AP / 40.3 mask AP,
 # which is +0.9 / +0.6 over its own baseline.
 #

@@ -1,6 +1,6 @@
 # NLHead, R50, COCO-Stuff 164k: a non-local block between the two convolutions of FCN's
 # head, at stride 8.
-# To beat: the same without the block, configs/fcn_r50_coco-stuff.py, and, by the same
+# Baseline: the same without the block, configs/fcn_r50_coco-stuff.py, and, by the same
 # recipe, MMSegmentation's 38.80 mIoU of PSPNet and 39.38 of DeepLabV3.
 #
 #   tools/dist_train.sh configs/nlhead_r50_coco-stuff.py 8

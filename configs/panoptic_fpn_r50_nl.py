@@ -1,5 +1,5 @@
 # Panoptic FPN, R50, 1x, COCO, one non-local block before the last block of res4.
-# To beat: 40.2 PQ (MMDetection's baseline).
+# Baseline: 40.2 PQ (MMDetection).
 # Its data and metric need panopticapi, which is on GitHub only:
 # pip install git+https://github.com/cocodataset/panopticapi.git
 #

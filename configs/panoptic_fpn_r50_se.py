@@ -1,6 +1,6 @@
 # Panoptic FPN, SE-R50, 1x, COCO: squeeze and excitation in every block, from
 # MMPretrain's ImageNet weights.
-# To beat: 40.2 PQ (MMDetection's baseline).
+# Baseline: 40.2 PQ (MMDetection).
 # Its data and metric need panopticapi, which is on GitHub only:
 # pip install git+https://github.com/cocodataset/panopticapi.git
 #

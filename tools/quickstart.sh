@@ -46,7 +46,7 @@ map() { grep -oE "coco/$1_mAP: [0-9.]+" "$log" | tail -n 1 | grep -oE '[0-9.]+$'
 box=$(map bbox)
 mask=$(map segm)
 say "bbox mAP $box, segm mAP $mask; $((trained / 60)) min $((trained % 60)) s for data and training, $((SECONDS - trained)) s for the evaluation"
-say "pictures, truth on the left and detections on the right: $work/detections"
+say "images, truth on the left and detections on the right: $work/detections"
 say "checkpoint: $checkpoint"
 awk -v a="$box" -v b="$mask" -v c="$least" 'BEGIN { exit !(a >= c && b >= c) }' ||
     die "An mAP is below $least, which this training is known to exceed: something is wrong."

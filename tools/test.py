@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
         "images (segmentation)",
     )
     parser.add_argument("--show", action="store_true", help="show the predictions")
-    parser.add_argument("--show-dir", help="folder for pictures of the predictions")
+    parser.add_argument("--show-dir", help="folder for images of the predictions")
     parser.add_argument(
         "--wait-time", type=float, default=2, help="seconds that --show waits"
     )
@@ -80,7 +80,7 @@ def set_pictures(cfg: Config, args: argparse.Namespace) -> None:
         hook.update(show=True, wait_time=args.wait_time)
     is_mmseg = cfg.get("default_scope") == "mmseg"
     if is_mmseg:
-        hook.setdefault("interval", 1)  # a picture of every image, as in MMDetection
+        hook.setdefault("interval", 1)  # an image of every image, as in MMDetection
     if args.show_dir and is_mmseg:
         cfg.visualizer.save_dir = args.show_dir
     elif args.show_dir:
@@ -107,8 +107,8 @@ def set_tta(cfg: Config) -> None:
     while "dataset" in dataset:
         dataset = dataset.dataset
     if cfg.get("default_scope") == "mmdet":
-        joints = dataset.pipeline[-1].type == "nlse_mm.PackKeypoints"
-        names = _KEYPOINT_TTA if joints else _DETECTION_TTA
+        keypoints = dataset.pipeline[-1].type == "nlse_mm.PackKeypoints"
+        names = _KEYPOINT_TTA if keypoints else _DETECTION_TTA
         # The first view's sample is the one that is drawn: not a flipped one.
         flips = [dict(type=names["flip"], prob=prob) for prob in (0.0, 1.0)]
         pack = [dict(type=names["pack"], meta_keys=names["meta_keys"])]

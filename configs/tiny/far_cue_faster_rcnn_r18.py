@@ -1,5 +1,5 @@
 # Faster R-CNN, two stages of R18, on far cue: a class that only a mark can tell, too
-# far away for the trunk. It has to guess, and is right half of the time.
+# far away for the backbone. It has to guess, and is right half of the time.
 #
 #   tools/data/make_far_cue.py data/far_cue
 #   tools/train.py configs/tiny/far_cue_faster_rcnn_r18.py

@@ -13,7 +13,7 @@ model = dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d',
                     mode='concatenation',
-                    std=0.1,  # 0.01 is for a trained trunk's activations
+                    std=0.1,  # 0.01 is for a trained backbone's activations
                     norm_cfg=dict(type='BN')),
                 stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two

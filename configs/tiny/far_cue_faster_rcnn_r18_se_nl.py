@@ -11,7 +11,7 @@ model = dict(
             dict(
                 cfg=dict(
                     type='nlse_mm.NonLocal2d',
-                    std=0.1,  # 0.01 is for a trained trunk's activations
+                    std=0.1,  # 0.01 is for a trained backbone's activations
                     norm_cfg=dict(type='BN')),
                 stages=(False, True),  # res2, res3
                 blocks=(-2,),  # the first of the two

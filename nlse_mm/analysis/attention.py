@@ -1,6 +1,6 @@
-"""Where non-local blocks look in a picture.
+"""Where non-local blocks look in an image.
 
-Letters: C channels, H x W positions of the block's map, Q positions looked at, a grid
+Shapes: C channels, H x W positions of the block's map, Q keys, a grid
 of h x w. Points are (x, y), sizes (H, W); a point's pixel reaches from x to x + 1.
 """
 
@@ -52,18 +52,18 @@ def looked_at(block: NonLocal2d, size: tuple[int, int]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Placement:
-    """How a picture lies on the network's input: resized, flipped, padded.
+    """How an image lies on the network's input: resized, flipped, padded.
 
     Padding is on the right and at the bottom, as the toolboxes do it.
 
     Args:
-        picture: (H, W) of the picture, in pixels.
+        image: (H, W) of the image, in pixels.
         network: (H, W) of the network's input with its padding, in pixels.
-        scale: Pixels of the input for a pixel of the picture, (x, y).
-        mirrored: Whether the picture is flipped left to right, and top to bottom.
+        scale: Pixels of the input for a pixel of the image, (x, y).
+        mirrored: Whether the image is flipped left to right, and top to bottom.
     """
 
-    picture: tuple[int, int]
+    image: tuple[int, int]
     network: tuple[int, int]
     scale: tuple[float, float] = (1.0, 1.0)
     mirrored: tuple[bool, bool] = (False, False)
@@ -85,30 +85,30 @@ class Placement:
         )
 
     def to_network(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the picture on the network's input."""
+        """A point of the image on the network's input."""
         return tuple(
             scale * (side - at if mirrored else at)
             for at, side, scale, mirrored in self._axes(x, y)
         )
 
     def to_picture(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the network's input on the picture, or beyond its edge."""
+        """A point of the network's input on the image, or beyond its edge."""
         return tuple(
             side - at / scale if mirrored else at / scale
             for at, side, scale, mirrored in self._axes(x, y)
         )
 
     def cell(self, point: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-        """Row and column, on a map of ``size``, of a pixel of the picture.
+        """Row and column, on a map of ``size``, of a pixel of the image.
 
         Raises:
-            ValueError: If the pixel is outside of the picture.
+            ValueError: If the pixel is outside of the image.
         """
-        height, width = self.picture
+        height, width = self.image
         x, y = point
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(
-                f"the point {x},{y} is outside of the picture, which has x from 0 to "
+                f"the point {x},{y} is outside of the image, which has x from 0 to "
                 f"{width - 1} and y from 0 to {height - 1}"
             )
         across, down = self.to_network(x + 0.5, y + 0.5)
@@ -117,7 +117,7 @@ class Placement:
         return min(row, size[0] - 1), min(column, size[1] - 1)
 
     def _axes(self, x: float, y: float):
-        height, width = self.picture
+        height, width = self.image
         return zip((x, y), (width, height), self.scale, self.mirrored, strict=True)
 
 
@@ -127,11 +127,11 @@ class Look:
 
     Args:
         block: The block's path in its model.
-        point: The pixel of the picture that asks, (x, y).
+        point: The pixel of the image that asks, (x, y).
         weights: (h, w): the row of the block's weights.
-        corner: The point of the picture where ``weights`` begin (their first row and
-            column), in pixels; a mirrored picture's is on the right.
-        opposite: The point where they end, beyond the picture's edge where the input
+        corner: The point of the image where ``weights`` begin (their first row and
+            column), in pixels; a mirrored image's is on the right.
+        opposite: The point where they end, beyond the image's edge where the input
             is padded.
     """
 
@@ -169,12 +169,12 @@ def look(
     Args:
         name: The block's path in its model.
         block: The block.
-        x: Its input (1, C, H, W) for one picture.
-        points: Pixels of the picture, (x, y).
-        placement: Of the picture.
+        x: Its input (1, C, H, W) for one image.
+        points: Pixels of the image, (x, y).
+        placement: Of the image.
 
     Raises:
-        ValueError: If a point is outside of the picture.
+        ValueError: If a point is outside of the image.
     """
     size = tuple(x.shape[2:])
     cells = [placement.cell(point, size) for point in points]

@@ -57,7 +57,7 @@ def complexity(
     PyTorch's formulas count convolutions and matrix products, and those of
     :mod:`nlse_mm.ops` its own operations. Norms, ReLUs, additions
     and pooling aren't counted, as in the papers. Two-stage detectors run on 1,000
-    regions an image, 100 of which get masks or joints, as MMDetection counts them.
+    regions an image, 100 of which get masks or keypoints, as MMDetection counts them.
 
     The model is in evaluation mode with gradients: memory is that of training but for
     the masks of dropout. Layers that are frozen keep nothing.

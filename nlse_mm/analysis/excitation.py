@@ -36,11 +36,11 @@ def last_of_stages(model: nn.Module) -> dict[str, SELayer]:
 
 
 class ExcitationMeter:
-    """Mean and spread over pictures of each channel's gate, by layer and class.
+    """Mean and spread over images of each channel's gate, by layer and class.
 
     As figures 6 and 7 of `Squeeze-and-Excitation Networks
     <https://arxiv.org/abs/1709.01507>`_. Memory grows with the channels and classes,
-    not with the pictures.
+    not with the images.
 
     Args:
         layers: SE layers by name.
@@ -56,7 +56,7 @@ class ExcitationMeter:
 
     @contextmanager
     def measuring(self, classes: Collection[str]) -> Iterator[None]:
-        """Within it, the model runs on one picture, which shows ``classes``."""
+        """Within it, the model runs on one image, which shows ``classes``."""
         counted = [ALL, *classes]
 
         def see(name: str, layer: SELayer, x: Tensor, y: Tensor) -> None:

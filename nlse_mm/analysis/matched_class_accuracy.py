@@ -20,7 +20,7 @@ class MatchedClassAccuracy(BaseMetric):
     these. AP mixes finding and naming; these two numbers don't.
 
     Ground truth comes from the samples (``LoadAnnotations`` after any ``Resize`` in the
-    pipeline, so that boxes are in pixels of the original picture); ignored objects
+    pipeline, so that boxes are in pixels of the original image); ignored objects
     don't count. ``class_accuracy`` is 0 where nothing was found.
 
     Args:

@@ -1,6 +1,6 @@
 """How much a non-local block's attention depends on the query, and how far it reaches.
 
-Letters: C channels, H x W positions, S of them that ask, Q positions looked at.
+Shapes: C channels, H x W positions, S of them that ask, Q keys.
 """
 
 import math
@@ -24,8 +24,8 @@ FIELDS = ("input", "output", "rows", "entropy", "distance", "uniform")
 class AttentionMeter:
     """Measures a model's non-local blocks whenever it runs inside :meth:`measuring`.
 
-    Of each call of a block it measures the first picture (or region), from queries
-    spread over that picture without its padding. The mean over calls is kept, by block
+    Of each call of a block it measures the first image (or region), from queries
+    spread over that image without its padding. The mean over calls is kept, by block
     in ``moments``: vectors of ``FIELDS``.
 
     Args:
@@ -107,7 +107,7 @@ def measure(
     at: Tensor,
     stride: tuple[float, float] | None,
 ) -> Tensor:
-    r"""``FIELDS`` of one picture, in float64.
+    r"""``FIELDS`` of one image, in float64.
 
     ``input``, ``output`` and ``rows`` are the mean, over all pairs of different
     queries, of the cosine distance :math:`(1 - \cos(v_i, v_j)) / 2`: 0 if all are

@@ -21,7 +21,7 @@ class AttentionStatisticsHook(Hook):
     """Log ``attention/BLOCK/output``, ``rows``, ``entropy`` and ``distance``.
 
     What they are says :func:`nlse_mm.analysis.statistics.measure`. Every ``interval``
-    iterations, the first picture of the first process's batch is measured from a few
+    iterations, the first image of the first process's batch is measured from a few
     queries, before MMEngine's ``LoggerHook`` writes its line. No random number is used
     and no gradient changed: the training stays the same, bit for bit. A block that
     adds exactly nothing, as before its first step, has no ``output``.

@@ -61,15 +61,15 @@ class PluggedTrunk:
             super()._freeze_stages()
 
 
-def place_plugins(trunk: nn.Module, lines: Entries | None) -> None:
-    """Build the plugins of ``lines`` into ``trunk``, a ResNet of either toolbox.
+def place_plugins(backbone: nn.Module, lines: Entries | None) -> None:
+    """Build the plugins of ``lines`` into ``backbone``, a ResNet of either toolbox.
 
-    Nothing of the trunk is renamed. Each placed plugin is logged in one line.
+    Nothing of the backbone is renamed. Each placed plugin is logged in one line.
 
     Raises:
         ValueError: For a line that can't be placed; it names the key and the value.
     """
-    stages = [getattr(trunk, name) for name in trunk.res_layers]
+    stages = [getattr(backbone, name) for name in backbone.res_layers]
     for line in parse_entries(lines):
         key = line.key
         places = line.block_indices([len(s) for s in stages])
@@ -93,13 +93,13 @@ def place_plugins(trunk: nn.Module, lines: Entries | None) -> None:
             print_log(
                 f"plugin {type(plugin).__name__} {line.position} in block {index} of "
                 f"{len(stages[stage])} of res{stage + 2}: "
-                f"{trunk.res_layers[stage]}.{index}.{name}, {channels} channels",
+                f"{backbone.res_layers[stage]}.{index}.{name}, {channels} channels",
                 logger="current",
             )
     if lines:
-        mix_in(trunk, PluggedTrunk)
+        mix_in(backbone, PluggedTrunk)
     else:
-        return_itself(trunk)
+        return_itself(backbone)
 
 
 def build_plugin(

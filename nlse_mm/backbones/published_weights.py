@@ -1,4 +1,4 @@
-"""An SE trunk starts from published weights, and from no others by mistake."""
+"""An SE backbone starts from published weights, and from no others by mistake."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ _KEYS = ("type", "checkpoint", "prefix", "map_location", "source")
 
 
 class PublishedWeights:
-    """Mixed into an SE trunk: ``init_cfg``'s ``Pretrained`` weights are converted.
+    """Mixed into an SE backbone: ``init_cfg``'s ``Pretrained`` weights are converted.
 
     MMEngine warns of keys that don't match, and trains with what it found; here the
-    whole trunk has to be covered. Plugins and deformable convolutions' offsets are new
-    layers, which published weights don't have.
+    whole backbone has to be covered. Plugins and deformable convolutions' offsets are
+    new layers, which published weights don't have.
     """
 
     def init_weights(self) -> None:
@@ -29,7 +29,7 @@ class PublishedWeights:
         Raises:
             ValueError: For an entry of ``init_cfg`` that has no type, or a
                 ``Pretrained`` with a key that there isn't or no name of weights.
-            CheckpointError: If they don't cover the trunk, or were trained in a trunk
+            CheckpointError: If they don't cover the backbone, or were trained in one
                 that computes something else.
         """
         first_time, init_cfg = not self.is_init, self.init_cfg
@@ -45,13 +45,13 @@ class PublishedWeights:
             load_published(self, **{k: v for k, v in config.items() if k != "type"})
 
 
-def load_published(trunk: nn.Module, checkpoint: str, **options: Any) -> None:
-    """Fill an SE trunk with converted weights; arguments as in ``PretrainedInit``."""
+def load_published(backbone: nn.Module, checkpoint: str, **options: Any) -> None:
+    """Fill an SE backbone with converted weights; arguments: ``PretrainedInit``'s."""
     published = read_published(checkpoint, **options)
-    _check_computation(trunk, published)
-    fill_trunk(trunk, published, _new_layers(trunk))
-    if hasattr(trunk, "_params_init_info"):  # MMEngine's list for the log file
-        update_init_info(trunk, f"Pretrained: converted from {checkpoint}")
+    _check_computation(backbone, published)
+    fill_trunk(backbone, published, _new_layers(backbone))
+    if hasattr(backbone, "_params_init_info"):  # MMEngine's list for the log file
+        update_init_info(backbone, f"Pretrained: converted from {checkpoint}")
 
 
 def _is_pretrained(config: dict[str, Any]) -> bool:
@@ -74,38 +74,38 @@ def _is_pretrained(config: dict[str, Any]) -> bool:
     return True
 
 
-def _new_layers(trunk: nn.Module) -> list[str]:
-    plugins = trunk.plugin_modules() if isinstance(trunk, PluggedTrunk) else []
+def _new_layers(backbone: nn.Module) -> list[str]:
+    plugins = backbone.plugin_modules() if isinstance(backbone, PluggedTrunk) else []
     return [
         f"{name}."
-        for name, module in trunk.named_modules()
+        for name, module in backbone.named_modules()
         if name.endswith(".conv_offset") or any(module is p for p in plugins)
     ]
 
 
-def _check_computation(trunk: nn.Module, published: Published) -> None:
+def _check_computation(backbone: nn.Module, published: Published) -> None:
     """Refuse weights of the same keys and shapes that want another computation."""
     # MMPretrain's names are ours too; only mmcls:// says for sure whose they are.
     is_mmcls = published.name.startswith("mmcls://")
     unsure = published.family == "mmpretrain" and not is_mmcls
     if unsure or published.family == "torchvision":
         return
-    block = trunk.layer1[0]
+    block = backbone.layer1[0]
     conv2 = published.weights.get("layer1.0.conv2.weight")
     is_bottleneck = number_of_convolutions(block) == 3
     grouped = conv2 is not None and conv2.shape[0] != conv2.shape[1]
     legacy = published.family == "timm-legacy"
     wanted = dict(pool_ceil_mode=legacy, se_position="standard")
     found = dict(
-        pool_ceil_mode=trunk.maxpool.ceil_mode,
-        se_position=trunk.se_position,
+        pool_ceil_mode=backbone.maxpool.ceil_mode,
+        se_position=backbone.se_position,
     )
     if is_bottleneck:  # a BasicBlock has no 1x1 convolution to put the stride in
         wanted["style"] = "caffe" if legacy and not grouped else "pytorch"
-        found["style"] = trunk.style
+        found["style"] = backbone.style
     for key, value in wanted.items():
         if found[key] != value:
             raise CheckpointError(
                 f"{published.name} ({published.family}) was trained with "
-                f"{key}={value!r}, and the trunk has {key}={found[key]!r}"
+                f"{key}={value!r}, and the backbone has {key}={found[key]!r}"
             )

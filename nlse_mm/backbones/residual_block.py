@@ -23,8 +23,8 @@ class PluggedBlock:
     """Mixed into the toolboxes' ``BasicBlock`` and ``Bottleneck``, ResNeXt's as well.
 
     ``plugin_names`` maps each position to the names of its plugins, children of this
-    block, in the order in which they run. Those in ``trunk_names`` belong to the trunk,
-    as SE-ResNet's layers do: they freeze with it and are initialised with it.
+    block, in the order in which they run. Those in ``trunk_names`` are the backbone's
+    own, as SE-ResNet's layers do: they freeze with it and are initialised with it.
     """
 
     plugin_names: dict[str, list[str]]
@@ -78,7 +78,7 @@ class PluggedBlock:
         return x
 
     def plugin_modules(self) -> list[nn.Module]:
-        """This block's plugins, but for those that belong to the trunk."""
+        """This block's plugins, but for those that belong to the backbone."""
         return [
             getattr(self, name)
             for names in self.plugin_names.values()

@@ -38,12 +38,12 @@ def ResNet(  # noqa: N802
 
     Example:
         >>> from nlse_mm.backbones import ResNet
-        >>> trunk = ResNet(depth=50, plugins=[dict(
+        >>> backbone = ResNet(depth=50, plugins=[dict(
         ...     cfg=dict(type='nlse_mm.NonLocal2d', sub_sample=True),
         ...     stages=(False, False, True, False),
         ...     blocks=(-2,),
         ...     position='after_block')])
-        >>> type(trunk.layer3[4].nonlocal_block).__name__
+        >>> type(backbone.layer3[4].nonlocal_block).__name__
         'NonLocal2d'
     """
     return _build("ResNet", plugins, (depth, *args), kwargs)
@@ -91,7 +91,7 @@ def ResNetV1c(  # noqa: N802
     if active_toolbox() == "mmdet":
         raise KeyError(
             "type='nlse_mm.ResNetV1c' is MMSegmentation's; in MMDetection the same "
-            "trunk is type='nlse_mm.ResNet' with deep_stem=True"
+            "backbone is type='nlse_mm.ResNet' with deep_stem=True"
         )
     return _build("ResNetV1c", plugins, (), dict(kwargs, depth=depth))
 
@@ -99,6 +99,6 @@ def ResNetV1c(  # noqa: N802
 def _build(
     name: str, plugins: Entries | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> nn.Module:
-    trunk = build_backbone(name, name, plugins, args, kwargs)
-    place_plugins(trunk, plugins)
-    return trunk
+    backbone = build_backbone(name, name, plugins, args, kwargs)
+    place_plugins(backbone, plugins)
+    return backbone

@@ -43,8 +43,8 @@ def SEResNet(  # noqa: N802
     """``ResNet`` of the active toolbox with an SE layer in every block.
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_. The SE layers
-    belong to the trunk: ``layer1.0.se_layer`` freezes with stage 1. Parameters have the
-    names they have in MMPretrain's ``SEResNet``. With ``style='caffe'`` and
+    belong to the backbone: ``layer1.0.se_layer`` freezes with stage 1. Parameters have
+    the names they have in MMPretrain's ``SEResNet``. With ``style='caffe'`` and
     ``pool_ceil_mode=True`` it is the network whose weights the paper's authors
     published.
 
@@ -70,12 +70,13 @@ def SEResNet(  # noqa: N802
 
     Example:
         >>> from nlse_mm.backbones import SEResNet
-        >>> trunk = SEResNet(depth=50, frozen_stages=1)
-        >>> trunk.layer1[0].se_layer.conv1.conv.weight.requires_grad
+        >>> backbone = SEResNet(depth=50, frozen_stages=1)
+        >>> backbone.layer1[0].se_layer.conv1.conv.weight.requires_grad
         False
     """
-    trunk = build_backbone("SEResNet", "ResNet", plugins, (), dict(kwargs, depth=depth))
-    return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
+    given = dict(kwargs, depth=depth)
+    backbone = build_backbone("SEResNet", "ResNet", plugins, (), given)
+    return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
 
 
 @MODELS.register_module()
@@ -111,28 +112,28 @@ def SEResNeXt(  # noqa: N802
         ValueError: As :func:`SEResNet`.
     """
     given = dict(kwargs, depth=depth, groups=groups, base_width=base_width)
-    trunk = build_backbone("SEResNeXt", "ResNeXt", plugins, (), given)
-    return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
+    backbone = build_backbone("SEResNeXt", "ResNeXt", plugins, (), given)
+    return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
 
 
 def finish(
-    trunk: nn.Module,
+    backbone: nn.Module,
     reduction: int,
     se_position: Position,
     pool_ceil_mode: bool,
     plugins: Entries | None,
 ) -> nn.Module:
-    """Add to a stock trunk what makes it an SE trunk, and then the plugin lines."""
-    for name in trunk.res_layers:
-        for block in getattr(trunk, name):
+    """Add to a stock backbone its SE layers, and then the plugin entries."""
+    for name in backbone.res_layers:
+        for block in getattr(backbone, name):
             _add_se_layer(block, reduction, se_position)
     if pool_ceil_mode:
-        trunk.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
-    trunk.se_position = se_position
-    mix_in(trunk, PublishedWeights)
-    trunk._freeze_stages()  # the constructor did, before the SE layers were there
-    place_plugins(trunk, plugins)
-    return trunk
+        backbone.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+    backbone.se_position = se_position
+    mix_in(backbone, PublishedWeights)
+    backbone._freeze_stages()  # the constructor did, before the SE layers were there
+    place_plugins(backbone, plugins)
+    return backbone
 
 
 def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> None:

@@ -54,13 +54,13 @@ def SENet(  # noqa: N802
         if kwargs.get(key, value) != value:
             raise ValueError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
     kwargs = {**kwargs, **given, "depth": 152}
-    trunk = build_backbone("SENet", "ResNeXt", plugins, (), kwargs)
-    for stage, name in enumerate(trunk.res_layers):
-        for block in getattr(trunk, name):
+    backbone = build_backbone("SENet", "ResNeXt", plugins, (), kwargs)
+    for stage, name in enumerate(backbone.res_layers):
+        for block in getattr(backbone, name):
             _halve_first_convolution(block)
         if stage > 0:
-            _project_by_3x3(getattr(trunk, name)[0].downsample)
-    return finish(trunk, reduction, se_position, pool_ceil_mode, plugins)
+            _project_by_3x3(getattr(backbone, name)[0].downsample)
+    return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
 
 
 def _halve_first_convolution(block: nn.Module) -> None:

@@ -54,9 +54,9 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
 
     Example:
         >>> from nlse_mm.backbones import WithPlugins
-        >>> trunk = WithPlugins(base='SwinTransformer', plugins=[
+        >>> backbone = WithPlugins(base='SwinTransformer', plugins=[
         ...     dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)])
-        >>> type(trunk).__name__, trunk.nonlocal_block_output2.in_channels
+        >>> type(backbone).__name__, backbone.nonlocal_block_output2.in_channels
         ('PluggedSwinTransformer', 384)
     """
     if not isinstance(base, str):

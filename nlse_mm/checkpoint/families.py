@@ -4,9 +4,9 @@ timm-legacy  the SENet authors' Caffe weights as Cadene and timm ported them:
              layer0.conv1, layer1.0.se_module.fc1, last_linear
 timm         conv1 (conv1.0, conv1.3, conv1.6 in a deep stem), layer1.0.se.fc1, fc
 mmpretrain   ours, with or without backbone. in front: layer1.0.se_layer.conv1.conv
-torchvision  ours, for a trunk without SE layers: conv1, layer1.0.conv1, fc
+torchvision  ours, for a backbone without SE layers: conv1, layer1.0.conv1, fc
 
-A trunk without SE layers has torchvision's names in timm and MMPretrain too.
+A backbone without SE layers has torchvision's names in timm and MMPretrain too.
 """
 
 import re
@@ -23,7 +23,7 @@ _SIGNS = {
 }
 FAMILIES = tuple(_SIGNS)
 
-# The parts of a ResNet; what is beside them (a classifier, a neck) isn't the trunk's.
+# The parts of a ResNet; what is beside them (a classifier, a neck) isn't its.
 _TRUNK = re.compile(r"(stem|conv1|[bgil]n1|layer\d+)\.")
 
 
@@ -60,7 +60,7 @@ def family_of(keys: Collection[str], name: str, source: str | None = None) -> st
 
 
 def our_names(keys: Collection[str], family: str) -> dict[str, str]:
-    """Our name for each key of a trunk; keys of other parts are left out.
+    """Our name for each key of a backbone; keys of other parts are left out.
 
     Args:
         keys: Keys without a prefix such as ``backbone.``.

@@ -1,4 +1,4 @@
-"""Published weights in our names, and a trunk that is filled with them, or refuses."""
+"""Published weights in our names, and filling a backbone with them, or refusing."""
 
 import re
 from collections.abc import Collection
@@ -16,10 +16,10 @@ from .weights import weights_of, without_wrappers
 
 @dataclass(frozen=True)
 class Published:
-    """Weights of a trunk in our names.
+    """Weights of a backbone in our names.
 
     ``family`` is one of ``FAMILIES``; ``left_over`` are the source's keys that aren't a
-    trunk's, such as its classifier's.
+    backbone's, such as its classifier's.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Published:
 
 
 def load_state_dict_from(path: str, source: str | None = None) -> dict[str, Tensor]:
-    """Weights of a trunk in our names, from what another library published.
+    """Weights of a backbone in our names, from what another library published.
 
     Args:
         path: A file (.pth, .bin, .safetensors), or a name such as
@@ -72,7 +72,7 @@ def read_published(
     if family == "timm-legacy" and not any(".conv3." in key for key in names):
         raise CheckpointError(
             f"{path} is a legacy SE-ResNet-18 or 34, which has a ReLU before each SE "
-            "layer, and no trunk here has; the legacy weights from depth 50 on load"
+            "layer, and no backbone here has; the legacy weights from depth 50 on load"
         )
     ours = {name: weights[bare[key]] for key, name in names.items()}
     left_over = sorted(weights.keys() - {bare[key] for key in names})
@@ -80,21 +80,21 @@ def read_published(
 
 
 def fill_trunk(
-    trunk: nn.Module, published: Published, new: Collection[str] = ()
+    backbone: nn.Module, published: Published, new: Collection[str] = ()
 ) -> None:
-    """Load the weights into ``trunk`` and log how many keys were used.
+    """Load the weights into ``backbone`` and log how many keys were used.
 
     Args:
-        trunk: A ResNet in our names.
+        backbone: A ResNet in our names.
         published: The weights.
         new: Prefixes of layers that the weights needn't know: plugins.
 
     Raises:
-        CheckpointError: If a key of the trunk isn't covered, or the weights are of
+        CheckpointError: If a key of the backbone isn't covered, or the weights are of
             another depth; nothing is loaded then.
     """
     name, weights = published.name, published.weights
-    own = {k: v for k, v in trunk.state_dict().items() if not _is_counter(k)}
+    own = {k: v for k, v in backbone.state_dict().items() if not _is_counter(k)}
     required = {k: v for k, v in own.items() if not k.startswith(tuple(new))}
     _check_cover(required, weights, name)
     counters = {key: value for key, value in weights.items() if _is_counter(key)}
@@ -103,12 +103,12 @@ def fill_trunk(
         for key, value in weights.items()
         if key in own and own[key].shape == value.shape
     }
-    trunk.load_state_dict(fitting | counters, strict=False)
+    backbone.load_state_dict(fitting | counters, strict=False)
     surplus = weights.keys() - fitting.keys() - counters.keys()
     unused = sorted(surplus | set(published.left_over))
     rest = f"; {len(unused)} not used: {_listing(unused)}" if unused else ""
     print_log(
-        f"{name} ({published.family}): {len(fitting)} keys fill the whole trunk{rest}",
+        f"{name} ({published.family}): {len(fitting)} keys fill the backbone{rest}",
         logger="current",
     )
 
@@ -120,21 +120,21 @@ def _check_cover(
     missing = sorted(required.keys() - weights.keys())
     if missing:
         without_se = all(".se_layer." in key for key in missing)
-        hint = "; they are of a trunk without SE layers" if without_se else ""
+        hint = "; they are of a backbone without SE layers" if without_se else ""
         raise CheckpointError(
-            f"{name} does not cover the trunk: it lacks {_listing(missing)}, "
-            f"{len(missing)} of the trunk's {len(required)} keys{hint}"
+            f"{name} does not cover the backbone: it lacks {_listing(missing)}, "
+            f"{len(missing)} of the backbone's {len(required)} keys{hint}"
         )
     for key, value in required.items():
         if value.shape != weights[key].shape:
             raise CheckpointError(
-                f"{name} is of another trunk: its {key} is "
-                f"{tuple(weights[key].shape)}, the trunk's is {tuple(value.shape)}"
+                f"{name} is of another backbone: its {key} is "
+                f"{tuple(weights[key].shape)}, the backbone's is {tuple(value.shape)}"
             )
 
 
 def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str, str]:
-    """The trunk's keys without what stands before them, and the whole keys."""
+    """The backbone's keys without what stands before them, and the whole keys."""
     bare = without_wrappers(prefix or "backbone.").rstrip(".")
     optional = prefix is None or bare == "backbone"
     start = bare + "." if bare else ""
@@ -155,7 +155,7 @@ def _check_depth(own: Collection[str], given: Collection[str], name: str) -> Non
             least, most = sorted((ours[stage], theirs[stage]))
             raise CheckpointError(
                 f"{name} is of another depth: its {stage} has {theirs[stage]} blocks, "
-                f"the trunk's has {ours[stage]}, so that {stage}.{least} to "
+                f"the backbone's has {ours[stage]}, so that {stage}.{least} to "
                 f"{stage}.{most - 1} have no match"
             )
 

@@ -44,7 +44,7 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
         return fetch_and_load(url, map_location, BACKBONE_KEY)
     if re.match(r"(se)?resnex?taa", name):
         raise CheckpointError(
-            f"{filename} blurs before each stride, which no trunk here does"
+            f"{filename} blurs before each stride, which no backbone here does"
         )
     by_hand = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.safetensors"
     path = by_hand if by_hand.is_file() else _fetch(filename, by_hand)

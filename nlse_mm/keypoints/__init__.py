@@ -1,4 +1,4 @@
-"""Keypoint R-CNN for MMDetection, from the annotation file to the picture."""
+"""Keypoint R-CNN for MMDetection, from the annotation file to the image."""
 
 from .dataset import CocoKeypointDataset
 from .follow_boxes import MovesKeypoints

@@ -1,4 +1,4 @@
-"""People and their joints, from COCO's person_keypoints_*.json."""
+"""People and their keypoints, from COCO's person_keypoints_*.json."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 @DATASETS.register_module()
 @checked
 class CocoKeypointDataset(ChecksPipeline, CocoDataset):
-    """``CocoDataset`` with joints: ``keypoints`` (K, 3) for each instance.
+    """``CocoDataset`` with keypoints: ``keypoints`` (K, 3) for each instance.
 
     x and y are in pixels, continuous: the file's pixel index + 0.5. The third number is
     COCO's visibility: 0 not labelled (x and y stay 0), 1 hidden, 2 seen. Instances
-    without any labelled joint stay: they teach the boxes.
+    without any labelled keypoint stay: they teach the boxes.
 
-    Joints other than COCO's 17 are given by ``metainfo``, all four keys together; see
-    ``check_metainfo``.
+    Keypoints other than COCO's 17 are given by ``metainfo``, all four keys together;
+    see ``check_metainfo``.
 
     Args:
         filter_cfg: As CocoDataset's; also ``min_keypoints``: training leaves out images
-            with fewer labelled joints (Detectron: 1).
+            with fewer labelled keypoints (Detectron: 1).
 
     Raises:
         ValueError: If the keypoints don't fit each other or the file, or the file is
@@ -42,7 +42,7 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
         if "keypoints" in given and given != set(KEYS):
             raise ValueError(
                 f"metainfo has keypoints but no {sorted(set(KEYS) - given)}: other "
-                "joints than COCO's need all of them (flip_pairs=None: unknown)"
+                "keypoints than COCO's need all of them (flip_pairs=None: unknown)"
             )
         super().__init__(*args, metainfo=metainfo, **kwargs)
 

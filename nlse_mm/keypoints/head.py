@@ -1,6 +1,6 @@
 """Keypoint R-CNN's head.
 
-Letters: R regions of the whole batch, K keypoints, C channels, S cells of a map each
+Shapes: R regions of the whole batch, K keypoints, C channels, S cells of a map each
 way.
 """
 
@@ -29,7 +29,7 @@ LEAST = dict(num_keypoints=1, num_convs=1, in_channels=1, conv_out_channels=1)
 @MODELS.register_module()
 @checked(at_least=dict(LEAST, loss_weight=0))
 class KeypointRCNNHead(BaseModule):
-    r"""A map of S x S cells for each joint of a region, S being 4 times the input's.
+    r"""A map of S x S cells for each keypoint of a region, S being 4 times the input's.
 
     3x3 convolutions, a deconvolution of stride 2, bilinear upsampling by 2. The loss is
     the cross-entropy of a softmax over a map's S * S cells,
@@ -37,11 +37,11 @@ class KeypointRCNNHead(BaseModule):
     .. math:: L = -\frac{1}{V} \sum_{r,k\ \mathrm{visible}}
               \log \mathrm{softmax}(m_{rk})_{c_{rk}},
 
-    V being the number of labelled joints inside their regions. Mask R-CNN, section 5;
-    the division is Detectron's.
+    V being the number of labelled keypoints inside their regions. Mask R-CNN, section
+    5; the division is Detectron's.
 
     Args:
-        num_keypoints: Joints K.
+        num_keypoints: Keypoints K.
         num_convs: Number of 3x3 convolutions.
         in_channels: Channels of the regions' features.
         conv_out_channels: Channels of the convolutions.
@@ -140,8 +140,8 @@ class KeypointRCNNHead(BaseModule):
     def loss(self, maps: Tensor, cells: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """``loss_keypoint`` of logits (R, K, S, S), cells (R, K) and validity (R, K).
 
-        Without a valid joint it is 0, with gradients of 0 for every parameter, so that
-        data-parallel training doesn't wait for a process without people.
+        Without a valid keypoint it is 0, with gradients of 0 for every parameter, so
+        that data-parallel training doesn't wait for a process without people.
         """
         if not valid.any():
             nothing = maps.sum() * 0 + sum(p.sum() * 0 for p in self.parameters())

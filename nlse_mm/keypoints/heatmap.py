@@ -1,9 +1,9 @@
-"""From joints to places in a heatmap, and back.
+"""From keypoints to places in a heatmap, and back.
 
-Letters: R regions of the whole batch, K keypoints, S cells of a map each way, C peaks
+Shapes: R regions of the whole batch, K keypoints, S cells of a map each way, C peaks
 looked at more closely, M places looked at each way.
 
-Coordinates are continuous: the picture's left edge is 0, the centre of its first pixel
+Coordinates are continuous: the image's left edge is 0, the centre of its first pixel
 0.5. COCO files hold pixel indices; ``CocoKeypointDataset`` adds 0.5 to them and
 ``CocoKeypointMetric`` takes it off again, as Detectron2 does. There is no shift by a
 quarter of a cell: the best place of the bicubic surface is finer than that.
@@ -20,22 +20,22 @@ _CUBIC = -0.75  # PyTorch's coefficient of bicubic interpolation
 def keypoints_to_heatmap(
     keypoints: Tensor, rois: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    r"""The cell of each joint in its region's map.
+    r"""The cell of each keypoint in its region's map.
 
     .. math:: c_x = \lfloor (x - x_1)\, S / (x_2 - x_1) \rfloor
 
-    and the same for y; the class is :math:`c_y S + c_x`. A joint exactly on the right
-    or lower edge belongs to the last cell. Mask R-CNN, section 5, and Detectron2.
+    and the same for y; the class is :math:`c_y S + c_x`. A keypoint exactly on the
+    right or lower edge belongs to the last cell. Mask R-CNN, section 5, and Detectron2.
 
     Args:
         keypoints: (R, K, 3): x, y in pixels of the image the regions are in, and
-            visibility, above 0 when the joint is labelled.
+            visibility, above 0 when the keypoint is labelled.
         rois: (R, 4): x1, y1, x2, y2 in the same pixels.
         size: Cells S of a map each way.
 
     Returns:
         Classes (R, K) in ``range(size * size)``, 0 where invalid; and whether each
-        joint is valid (R, K): labelled, and inside its region.
+        keypoint is valid (R, K): labelled, and inside its region.
     """
     start, end = rois[:, None, :2], rois[:, None, 2:]
     xy = keypoints[..., :2]
@@ -49,7 +49,7 @@ def keypoints_to_heatmap(
 
 
 def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
-    """The most probable place of each joint, to a pixel.
+    """The most probable place of each keypoint, to a pixel.
 
     Detectron resizes every map, bicubically, to its region's size in pixels and takes
     the centre of the best pixel, one region after another. Here all regions are done
@@ -57,7 +57,7 @@ def heatmaps_to_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
     and a half of the map's best peaks, where its maximum is. In a region of fewer than
     S / 2 pixels the cells' centres are looked at, since its pixels may miss the peak.
 
-    A joint put into a map comes back within half a cell and half a pixel; from the
+    A keypoint put into a map comes back within half a cell and half a pixel; from the
     outermost cells within a cell, because the surface overshoots towards the border.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a data set says about its joints: names, flip pairs, skeleton, sigmas."""
+"""What a data set says about its keypoints: names, flip pairs, skeleton, sigmas."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -48,12 +48,13 @@ COCO_PERSON = dict(
 
 
 def check_metainfo(metainfo: Mapping[str, Any]) -> None:
-    """Check the joints' names, flip pairs, skeleton and sigmas against each other.
+    """Check the keypoints' names, flip pairs, skeleton and sigmas against each other.
 
     Args:
         metainfo: ``keypoints`` (names); ``flip_pairs`` (pairs of names; None when they
             are unknown, and then nothing may be flipped); ``skeleton`` (pairs of
-            names); ``sigmas`` (one above 0 for each joint, the k_i / 2 of COCO's OKS).
+            names); ``sigmas`` (one above 0 for each keypoint, the k_i / 2 of COCO's
+            OKS).
 
     Raises:
         ValueError: Naming the key that doesn't fit, and how.
@@ -120,7 +121,7 @@ def _says(name: str, side: str) -> bool:
 
 
 def flip_indices(metainfo: Mapping[str, Any]) -> np.ndarray | None:
-    """For each joint the one that a mirror shows in its place; None when unknown."""
+    """For each keypoint the one that a mirror shows in its place; None when unknown."""
     if metainfo.get("flip_pairs") is None:
         return None
     names = list(metainfo["keypoints"])

@@ -1,4 +1,4 @@
-"""COCO's average precision of joints (OKS) and of boxes."""
+"""COCO's average precision of keypoints (OKS) and of boxes."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from .annotation_lists import Entry, id_text, id_value
 from .metainfo import check_metainfo
 
 KINDS = ("bbox", "keypoints")
-# Places in COCOeval.stats. Joints have no size "small", and AR in place 5.
+# Places in COCOeval.stats. Keypoints have no size "small", and AR in place 5.
 _STATS = dict(
     bbox=dict(mAP=0, mAP_50=1, mAP_75=2, mAP_s=3, mAP_m=4, mAP_l=5),
     keypoints=dict(mAP=0, mAP_50=1, mAP_75=2, mAP_m=3, mAP_l=4, AR=5),
@@ -35,7 +35,7 @@ class CocoKeypointMetric(BaseMetric):
     """AP over OKS thresholds 0.50 to 0.95, and box AP beside it, with pycocotools.
 
     Object keypoint similarity takes the data set's sigmas; 20 detections an image count
-    for joints, 100 for boxes. A detection's score is its box's.
+    for keypoints, 100 for boxes. A detection's score is its box's.
 
     The file is read and checked as the data set's is, when the data set's ``metainfo``
     comes: before the first step of a training. A detection whose score, box or
@@ -98,7 +98,7 @@ class CocoKeypointMetric(BaseMetric):
             )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep each image's boxes (x1, y1, x2, y2), scores, labels and joints."""
+        """Keep each image's boxes (x1, y1, x2, y2), scores, labels and keypoints."""
         for sample in data_samples:
             found = sample["pred_instances"]
             if "keypoints" in self.metrics and "keypoints" not in found:

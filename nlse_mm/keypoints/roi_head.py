@@ -1,6 +1,6 @@
-"""Boxes and joints of the same regions, and masks if the config has a mask head.
+"""Boxes and keypoints of the same regions, and masks if the config has a mask head.
 
-Letters: R regions of the whole batch, K keypoints.
+Shapes: R regions of the whole batch, K keypoints.
 """
 
 import torch
@@ -42,7 +42,7 @@ class KeypointRoIHead(StandardRoIHead):
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList | None = None,
     ) -> tuple[Tensor, ...]:
-        """Raw outputs, for export and for counting operations; joints come last."""
+        """Raw outputs, for export and for counting operations; keypoints come last."""
         rois = bbox2roi([results.bboxes for results in rpn_results_list])
         outputs = super().forward(x, rpn_results_list, batch_data_samples)
         return (*outputs, self.keypoint_maps(x, rois[:100]))
@@ -82,16 +82,16 @@ class KeypointRoIHead(StandardRoIHead):
         sampled: list[SamplingResult],
         instances: InstanceList,
     ) -> dict[str, Tensor]:
-        """The keypoint head's loss over the regions that show a labelled joint."""
+        """The keypoint head's loss over the regions that show a labelled keypoint."""
         self._check_number(instances)
         rois = bbox2roi([s.pos_priors for s in sampled])
-        joints = []
+        keypoints = []
         for result, truth in zip(sampled, instances, strict=True):
             both = torch.cat((truth.keypoints, truth.keypoints_visible[..., None]), -1)
-            joints.append(both[result.pos_assigned_gt_inds])
-        joints = torch.cat(joints).to(rois)  # (R, K, 3)
+            keypoints.append(both[result.pos_assigned_gt_inds])
+        keypoints = torch.cat(keypoints).to(rois)  # (R, K, 3)
         size = 4 * self.keypoint_roi_extractor.roi_layers[0].output_size[0]
-        cells, valid = keypoints_to_heatmap(joints, rois[:, 1:], size)
+        cells, valid = keypoints_to_heatmap(keypoints, rois[:, 1:], size)
         shown = valid.any(1)
         maps = self.keypoint_maps(x, rois[shown])
         return self.keypoint_head.loss(maps, cells[shown], valid[shown])
@@ -127,7 +127,7 @@ class KeypointRoIHead(StandardRoIHead):
             rescale: Whether the results are in the original images' pixels.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
-        # Joints and masks are found in boxes of the resized image.
+        # Keypoints and masks are found in boxes of the resized image.
         results = self.predict_bbox(
             x, metas, rpn_results_list, self.test_cfg, rescale=False
         )
@@ -145,10 +145,10 @@ class KeypointRoIHead(StandardRoIHead):
     def _predict_keypoints(self, x: tuple[Tensor, ...], results: InstanceList) -> None:
         rois = bbox2roi([result.bboxes for result in results])
         if len(rois):
-            joints = heatmaps_to_keypoints(self.keypoint_maps(x, rois), rois[:, 1:])
+            keypoints = heatmaps_to_keypoints(self.keypoint_maps(x, rois), rois[:, 1:])
         else:
-            joints = rois.new_zeros((0, self.keypoint_head.num_keypoints, 4))
-        parts = joints.split([len(result) for result in results])
+            keypoints = rois.new_zeros((0, self.keypoint_head.num_keypoints, 4))
+        parts = keypoints.split([len(result) for result in results])
         for result, part in zip(results, parts, strict=True):
             result.keypoints = part[..., :2]
             result.keypoint_scores = part[..., 3]

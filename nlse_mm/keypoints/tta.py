@@ -1,6 +1,6 @@
-"""Boxes and joints found in several views of an image: flipped, resized.
+"""Boxes and keypoints found in several views of an image: flipped, resized.
 
-Letters: R regions of the whole batch, K keypoints, S cells of a map each way.
+Shapes: R regions of the whole batch, K keypoints, S cells of a map each way.
 """
 
 from typing import Any
@@ -20,10 +20,10 @@ from .heatmap import heatmaps_to_keypoints
 @MODELS.register_module()
 @checked
 class KeypointTTAModel(DetTTAModel):
-    """``DetTTAModel``, which merges the views' boxes, and joints in those boxes.
+    """``DetTTAModel``, which merges the views' boxes, and keypoints in those boxes.
 
     Every view gives its maps of every merged box, mirrored back with their left and
-    right joints; the mean of the logits is decoded (Detectron's HM_AVG). The views'
+    right keypoints; the mean of the logits is decoded (Detectron's HM_AVG). The views'
     metas need ``scale_factor``, ``flip``, ``flip_direction`` and ``flip_indices``.
 
     Args:
@@ -43,7 +43,7 @@ class KeypointTTAModel(DetTTAModel):
             )
         if roi_head.with_mask:
             raise ValueError(
-                "KeypointTTAModel merges boxes and joints, not masks: take "
+                "KeypointTTAModel merges boxes and keypoints, not masks: take "
                 "roi_head.mask_head out (mask_head=None, mask_roi_extractor=None)"
             )
 
@@ -67,9 +67,9 @@ class KeypointTTAModel(DetTTAModel):
         scales = boxes[0].new_tensor([meta["scale_factor"] for meta in metas[0]])
         scale = scales.repeat_interleave(torch.tensor(counts).to(scales.device), dim=0)
         regions = torch.cat(boxes) * scale.repeat(1, 2)
-        joints = heatmaps_to_keypoints(torch.stack(maps).mean(0), regions)
-        joints[..., :2] /= scale[:, None]
-        for sample, part in zip(merged, joints.split(counts), strict=True):
+        keypoints = heatmaps_to_keypoints(torch.stack(maps).mean(0), regions)
+        keypoints[..., :2] /= scale[:, None]
+        for sample, part in zip(merged, keypoints.split(counts), strict=True):
             sample.pred_instances.keypoints = part[..., :2]
             sample.pred_instances.keypoint_scores = part[..., 3]
         return merged
@@ -111,22 +111,22 @@ class KeypointTTAModel(DetTTAModel):
 
 
 def mirror_maps(maps: Tensor, direction: str, indices: Any) -> Tensor:
-    """The maps that the mirrored image would give, joints and cells in their places.
+    """The maps that the mirrored image would give, keypoints and cells in their places.
 
     Args:
         maps: (R, K, S, S).
         direction: ``'horizontal'``, ``'vertical'``, or ``'diagonal'``, which turns the
-            image and mirrors no joint.
-        indices: For each joint the one that a mirror shows in its place, (K,).
+            image and mirrors no keypoint.
+        indices: For each keypoint the one that a mirror shows in its place, (K,).
 
     Raises:
-        ValueError: If the joints are mirrored and ``indices`` is None.
+        ValueError: If the keypoints are mirrored and ``indices`` is None.
     """
     if direction != "diagonal":
         if indices is None:
             raise ValueError(
-                "flipped views need to know which joints are left and right: metainfo "
-                "flip_pairs is None"
+                "flipped views need to know which keypoints are left and right: "
+                "metainfo flip_pairs is None"
             )
         maps = maps[:, torch.as_tensor(indices, device=maps.device)]
     axes = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))[direction]

@@ -1,4 +1,4 @@
-"""Pictures of skeletons."""
+"""Images of skeletons."""
 
 import numpy as np
 from mmdet.visualization import DetLocalVisualizer
@@ -17,14 +17,15 @@ LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
 class KeypointVisualizer(DetLocalVisualizer):
     """Boxes as MMDetection draws them, and skeletons: left blue, right orange.
 
-    Joints whose score is below ``keypoint_threshold`` are left out, and the limbs that
-    end there; of ground truth, joints that aren't labelled, and hidden ones are rings.
+    Keypoints whose score is below ``keypoint_threshold`` are left out, and the limbs
+    that end there; of ground truth, keypoints that aren't labelled, and hidden ones are
+    rings.
 
     Args:
         name: As DetLocalVisualizer's.
-        keypoint_threshold: Lowest score of a joint that is drawn, 0 to 1. A score is
+        keypoint_threshold: Lowest score of a keypoint that is drawn, 0 to 1. A score is
             the share of a map's softmax in the best place, so 0.05 is much.
-        show_keypoint_score: Whether to write the scores beside the joints.
+        show_keypoint_score: Whether to write the scores beside the keypoints.
         **kwargs: What DetLocalVisualizer takes.
     """
 
@@ -41,7 +42,7 @@ class KeypointVisualizer(DetLocalVisualizer):
         self.show_keypoint_score = show_keypoint_score
 
     def set_image(self, image: np.ndarray) -> None:
-        """The picture to draw on, whose frame joints on its border leave alone."""
+        """The image to draw on, whose frame keypoints on its border leave alone."""
         super().set_image(image)
         self.ax_save.autoscale(False)
 

@@ -1,6 +1,6 @@
 """Concatenation attention by sorting.
 
-Letters: N images, P positions that ask, Q positions looked at, E channels of values.
+Shapes: N batch, P queries, Q keys, E channels of values.
 """
 
 import torch

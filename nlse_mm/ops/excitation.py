@@ -1,6 +1,6 @@
 """The end of a residual block with an excited branch, in few passes over memory.
 
-Letters: N images, C channels, D channels inside the excitation.
+Shapes: N batch, C channels, D channels inside the excitation.
 
 Squeeze and excitation has next to no arithmetic: what it costs is reading, writing and
 allocating whole maps. Here the block's output overwrites the branch, and the backward

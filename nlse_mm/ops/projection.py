@@ -1,6 +1,6 @@
 """1x1 convolutions as matrix products, in the layout that attention wants.
 
-Letters: N images, P positions, C channels of the map, D channels inside.
+Shapes: N batch, P positions, C channels of the map, D channels inside.
 """
 
 from torch import Tensor

@@ -1,7 +1,6 @@
-"""Attention whose weights depend on where a position is looked at from.
+"""Attention whose weights depend on where a key lies, seen from the query.
 
-Letters: N images, h heads, C channels, H x W positions looked at, U x V positions that
-ask.
+Shapes: N batch, h heads, C channels, U x V or P queries, H x W or Q keys.
 """
 
 from collections.abc import Callable
@@ -78,19 +77,19 @@ def attend_in_blocks(
     gradients.
 
     Args:
-        value: (N, P, C), the positions looked at.
-        scores: From indices of queries (B,) to their scores (N or 1, h, B, P).
+        value: (N, Q, C).
+        scores: From indices of queries (B,) to their scores (N or 1, h, B, Q).
         mix: From a block's means (N, h, B, C) to what is kept of it, (N, B, E).
-        positions: The indices of all queries, (Q,).
+        positions: The indices of all queries, (P,).
 
     Returns:
-        (N, Q, E).
+        (N, P, E).
     """
 
     def attend(block: Tensor) -> Tensor:
-        weights = scores(block).softmax(dim=-1)
-        # All heads look at the same values: one product, and no copy for each head.
-        means = weights.flatten(1, 2) @ value
+        weights = scores(block).softmax(dim=-1)  # (N or 1, h, B, Q)
+        # All heads share the values: one product, and no copy for each head.
+        means = weights.flatten(1, 2) @ value  # (N, h B, C)
         return mix(means.unflatten(1, weights.shape[1:3]))
 
     if needs_formula():

@@ -1,7 +1,7 @@
 """Softmax attention without the map of weights.
 
-Letters: N images, P positions that ask, Q positions looked at, D channels of queries
-and keys, E channels of values.
+Shapes: N batch, P queries, Q keys, D channels of queries and keys, E channels of
+values.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Softmax attention in blocks of queries, each with its weights to all keys.
 
-Letters: N images, P positions that ask, Q positions looked at, D channels of queries
-and keys, E channels of values.
+Shapes: N batch, P queries, Q keys, D channels of queries and keys, E channels of
+values.
 """
 
 from collections.abc import Iterator

@@ -51,7 +51,7 @@ class _NonLocalNd(nn.Module):
         reduction: D = max(C // reduction, 1).
         mode: The pairwise function, one of ``MODES``.
         use_scale: Whether an embedded Gaussian divides by the square root of D.
-        sub_sample: Whether the positions looked at are max-pooled by 2 in height and
+        sub_sample: Whether the keys and values are max-pooled by 2 in height and
             width (section 3.3), which divides the pairwise cost by 4.
         pool_first: With ``sub_sample``, pool the input of phi and g, as the authors'
             code does, in place of their output, as the paper writes and MMCV does.

@@ -1,6 +1,6 @@
 """How much a head looks at a position, given where it is relative to the query.
 
-Letters: h heads, B queries, H x W positions looked at. Offsets are in positions of the
+Shapes: h heads, B queries, H x W keys. Offsets are in positions of the
 map, looked at less asking, and (row, column) in this order.
 """
 

@@ -1,7 +1,7 @@
 """Multi-head self-attention with relative positions, as a plugin and as a convolution.
 
-Letters: N images, h heads, C channels in, E channels out, D channels of queries and
-keys of a head, P positions looked at, Q positions that ask.
+Shapes: N batch, h heads, C channels in, E channels out, D channels of queries and
+keys of a head, P keys, Q queries.
 """
 
 import math
@@ -223,7 +223,7 @@ class SelfAttention2d(nn.Module):
         return layer
 
     def _queries(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (U,) and columns (V,) of the positions that ask."""
+        """Rows (U,) and columns (V,) of the queries."""
         height, width = x.shape[2:]
         return (
             torch.arange(0, height, self.stride, device=x.device),

@@ -34,10 +34,10 @@ class SELayer(nn.Module):
         divisor: D is a multiple of it, at least one, and at least 0.9 of C // reduction
             (64 channels are squeezed to 8). 1 gives the paper's C // reduction.
         bias: Whether both layers have biases.
-        zero_init: Start as the identity, for a trunk that was trained without
+        zero_init: Start as the identity, for a backbone that was trained without
             excitation: the gate is :math:`2\sigma` and W_2 is zero, so that every
             gate is exactly 1. The paper's start near one half, which lowers the
-            accuracy of such a trunk.
+            accuracy of such a backbone.
 
     Raises:
         ValueError: For a ``reduction`` that is no integer, below 1 or above the

@@ -79,7 +79,7 @@ def test_each_family_fills_the_whole_trunk(
     trunk.init_weights()
     assert_holds(trunk, weights)
     (line,) = log
-    assert f"({family}): {len(weights)} keys fill the whole trunk" in line
+    assert f"({family}): {len(weights)} keys fill the backbone" in line
     assert "; 2 not used: " in line
 
 
@@ -185,7 +185,8 @@ def test_weights_of_another_depth_are_refused(in_mmdet, named, renamed, of, into
     checkpoint = renamed(weights_of(build(depth=of)), "timm")
     message = refusal(named, checkpoint, depth=into)
     blocks = {50: 6, 101: 23}
-    assert f"layer3 has {blocks[of]} blocks, the trunk's has {blocks[into]}" in message
+    found = f"layer3 has {blocks[of]} blocks, the backbone's has {blocks[into]}"
+    assert found in message
     assert "layer3.6 to layer3.22" in message
 
 
@@ -193,7 +194,7 @@ def test_weights_without_se_layers_are_refused(in_mmdet, named, renamed):
     plain = MODELS.build(dict(type="nlse_mm.ResNet", depth=50, base_channels=16))
     message = refusal(named, renamed(weights_of(plain), "torchvision"))
     assert "it lacks layer1.0.se_layer.conv1.conv.bias" in message
-    assert "64 of the trunk's" in message
+    assert "64 of the backbone's" in message
     assert "without SE layers" in message
 
 

@@ -162,7 +162,7 @@ def test_blocks_on_regions_are_left_out_unless_they_are_named(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--at", "130,5"], "the point 130,5 is outside of the picture, which has x "),
+        (["--at", "130,5"], "the point 130,5 is outside of the image, which has x "),
         (["--at", "5,5", "--block", "layer9"], f"there are {BLOCK}"),
         (["--at", "5,5", "--out", "a.docx"], "--out a.docx does not end in one of"),
     ],

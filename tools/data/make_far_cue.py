@@ -4,8 +4,8 @@
     tools/data/make_far_cue.py data/far_cue
     tools/data/make_far_cue.py data/far_cue_large --cue large
 
-Grey squares near the right border, 128 x 256 pixels a image, COCO's layout. All the
-squares of a image are of class red where the mark at the left border is red, of class
+Grey squares near the right border, 128 x 256 pixels an image, COCO's layout. All the
+squares of an image are of class red where the mark at the left border is red, of class
 blue where it is blue; nothing else differs. The mark is a disc of 12 pixels radius, 1.4
 percent of the image, or with --cue large a band of 48 pixels along the whole
 border, 19 percent. At least 120 pixels lie between the mark and any square.
