@@ -124,6 +124,8 @@ def _compare(before: Snapshot, after: Snapshot | None, name: str) -> None:
             what = "changes the size of the image"
         elif np.abs(before[1] - after[1]).max(initial=0) > 1:
             what = "moves image and boxes"
+    elif _is_reordered(before[1], after[1]):
+        what = "changes the order of the boxes"
     if what:
         raise ValueError(
             f"{name} {what} and leaves the keypoints as they were: let it move "
@@ -141,4 +143,12 @@ def _is_other_view(before: np.ndarray, after: np.ndarray) -> bool:
     if before.ndim != after.ndim or before.shape[2:] != after.shape[2:]:
         return False
     height, width = np.minimum(before.shape[:2], after.shape[:2])
-    return bool((before[:height, :width] != after[:height, :width]).mean() > 0.5)
+    differ = before[:height, :width] != after[:height, :width]  # (h, w) or (h, w, C)
+    return bool(differ.reshape(height, width, -1).any(-1).mean() > 0.5)
+
+
+def _is_reordered(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether the boxes are the same ones in another order."""
+    return not np.array_equal(before, after) and sorted(before.tolist()) == sorted(
+        after.tolist()
+    )

@@ -138,9 +138,22 @@ class AffineKeypoints(MovesKeypoints, RandomAffine):
 
     Keypoints are moved by the boxes' matrix, which takes pixels for points: on the
     image they are off by up to half a pixel times the change of scale.
+
+    Raises:
+        ValueError: If masks are loaded, which ``RandomAffine`` doesn't move.
     """
 
     cuts = True
+
+    def transform(self, results: dict) -> dict | None:
+        """Move image, boxes and keypoints."""
+        if "gt_masks" in results:
+            raise ValueError(
+                f"{type(self).__name__} moves no masks: load the keypoints with "
+                "with_mask=False, or use nlse_mm.RotateKeypoints, ShearXKeypoints or "
+                "TranslateXKeypoints, which move them"
+            )
+        return super().transform(results)
 
 
 @TRANSFORMS.register_module()

@@ -6,6 +6,8 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules import module as nn_module
 
+_CALL = nn.Module.__call__
+
 
 def is_recording(x: Tensor | None = None) -> bool:
     """Tell whether what runs is written down, to run elsewhere or to be counted.
@@ -43,11 +45,11 @@ def is_observed(*modules: nn.Module) -> bool:
 
     By a hook of any kind, their own or a global one, such as those of
     ``torch.nn.utils.spectral_norm``, of pruning and of counters; or because an instance
-    has a ``forward`` of its own.
+    has a ``forward`` of its own, or somebody has replaced ``nn.Module.__call__``.
     """
-    if nn_module._has_any_global_hook():
+    if nn_module._has_any_global_hook() or nn.Module.__call__ is not _CALL:
         return True
-    return any(_is_observed(module) for module in modules)
+    return any(map(_is_observed, modules))
 
 
 def _is_observed(module: nn.Module) -> bool:
@@ -60,6 +62,7 @@ def _is_observed(module: nn.Module) -> bool:
     ):
         return True
     # Not modules(), whose names cost more than a small block's products.
-    return any(
-        _is_observed(part) for part in module._modules.values() if part is not None
-    )
+    for part in module._modules.values():
+        if part is not None and _is_observed(part):
+            return True
+    return False

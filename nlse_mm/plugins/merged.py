@@ -13,13 +13,15 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from nlse_mm import ops
 from nlse_mm.ops.tracing import is_observed, is_recording
 
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+_TENSORS = (nn.Parameter, Tensor)
+# What the classes do, unless somebody replaces it later to see the calls.
+_FORWARDS = {cls: cls.forward for cls in (*CONVS, ConvModule)}
 
 
 class PoolFirst(nn.Sequential):
@@ -187,13 +189,14 @@ def _is_product(layer: ConvModule) -> bool:
 
 def is_plain_conv(conv: nn.Module) -> bool:
     """Tell whether a convolution is a matrix product of the channels, nothing else."""
+    dims = CONVS.get(type(conv))
     return (
-        type(conv) in CONVS
-        and set(conv.kernel_size) == set(conv.stride) == {1}
-        and set(conv.padding) == {0}
+        dims is not None
+        and conv.kernel_size == conv.stride == (1,) * dims
+        and conv.padding == (0,) * dims
         and conv.groups == 1
-        and (
-            type(conv.weight) is nn.Parameter  # the rule, and quick
-            or not is_traceable_wrapper_subclass(conv.weight)
-        )
+        # A kind of tensor of its own may do what it likes in a convolution.
+        and type(conv.weight) in _TENSORS
+        and type(conv).forward is _FORWARDS[type(conv)]
+        and ConvModule.forward is _FORWARDS[ConvModule]
     )

@@ -18,6 +18,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 from nlse_mm.keypoints.check_pipeline import check_pipeline
 from nlse_mm.keypoints.known_transforms import known_base
+from nlse_mm.keypoints.moved import WatchedPipeline
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 IMAGE = dict(type="LoadImageFromFile")
@@ -375,6 +376,42 @@ def test_a_users_own_transform_is_watched(build, own, sentence):
         dataset = build(IMAGE, LOAD, OUR_FLIP, own, PACK)
     with pytest.raises(ValueError, match=sentence):
         dataset[0]
+
+
+def test_boxes_in_another_order_than_their_keypoints_are_noticed():
+    def reverse(data):
+        return data | dict(gt_bboxes=data["gt_bboxes"][::-1])
+
+    keypoints = np.full((2, 17, 3), 2, np.float32)
+    boxes = np.float32([[0, 0, 9, 9], [4, 4, 9, 9]])
+    data = dict(img=np.zeros((9, 9, 3)), gt_bboxes=boxes, gt_keypoints=keypoints)
+    with pytest.raises(ValueError, match="changes the order of the boxes"):
+        WatchedPipeline([reverse], [0])(data)
+    same = data | dict(gt_bboxes=boxes[[0, 0]])
+    WatchedPipeline([reverse], [0])(same)
+
+
+def test_a_mirrored_image_is_noticed_where_one_channel_of_it_differs():
+    def mirror(data):
+        boxes = data["gt_bboxes"].copy()
+        boxes[:, ::2] = 20 - boxes[:, 2::-2]
+        return data | dict(img=data["img"][:, ::-1], gt_bboxes=boxes)
+
+    image = np.zeros((10, 20, 3), np.uint8)
+    image[..., 0] = np.arange(20)
+    data = dict(
+        img=image,
+        gt_bboxes=np.float32([[2, 2, 8, 8]]),
+        gt_keypoints=np.full((1, 17, 3), 2, np.float32),
+    )
+    with pytest.raises(ValueError, match="moves image and boxes"):
+        WatchedPipeline([mirror], [0])(data)
+
+
+def test_a_random_affine_of_masks_is_refused_in_a_sentence():
+    affine = TRANSFORMS.build(dict(type="nlse_mm.AffineKeypoints"))
+    with pytest.raises(ValueError, match=r"moves no masks: .*with_mask=False"):
+        affine(dict(img=np.zeros((9, 9, 3), np.uint8), gt_masks=[]))
 
 
 def test_a_users_own_transform_that_moves_nothing_passes(build):

@@ -368,6 +368,48 @@ def test_the_layer_of_self_attention_is_called_when_hooked(encoding, out_channel
     torch.testing.assert_close(2 * (halved - bias), expected["output"] - bias)
 
 
+class Counted(torch.Tensor):
+    """A weight that notes in which functions it is used."""
+
+    used: list[str] = []
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        cls.used.append(func.__name__)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_weight_of_a_kind_of_its_own_goes_into_a_convolution():
+    _, block = peers("embedded_gaussian")
+    weight = block.theta.conv.weight.detach().as_subclass(Counted)
+    block.theta.conv.weight = nn.Parameter(weight)
+    Counted.used.clear()
+    block(X)
+    assert "conv2d" in Counted.used
+
+
+@pytest.mark.parametrize("cls", [nn.Conv2d, ConvModule, nn.Module])
+@pytest.mark.parametrize("kind", ["embedded_gaussian", "se"])
+def test_a_method_replaced_in_the_class_sees_each_call(monkeypatch, cls, kind):
+    name = "__call__" if cls is nn.Module else "forward"
+    own, calls = getattr(cls, name), []
+
+    def counted(self, *args, **kwargs):
+        calls[-1] += 1
+        return own(self, *args, **kwargs)
+
+    monkeypatch.setattr(cls, name, counted)
+    stock, ours = peers(kind)
+    layers = layers_of(ours)
+    for block in (stock, ours):
+        calls.append(0)
+        block(X)
+    # A plain SE has its pooling as a layer more.
+    pooling = kind == "se" and cls is nn.Module
+    assert calls[1] == calls[0] - pooling
+    assert calls[1] >= len([m for m in layers.values() if isinstance(m, cls)])
+
+
 def test_nothing_is_called_where_nobody_looks(monkeypatch):
     """The fast path itself: without it the tests above would prove nothing."""
     _, block = peers("embedded_gaussian")
