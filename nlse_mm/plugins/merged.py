@@ -58,13 +58,15 @@ def project(x: Tensor, *layers: nn.Module) -> list[Tensor]:
 
     Args:
         x: (N, C, *).
-        layers: Layers to (N, D, *), whatever they are made of.
+        layers: Layers to (N, D, *), whatever they are made of. Where they are called,
+            the last is the first, as MMCV's block calls g before theta and phi.
 
     Returns:
         (N, P or Q, D) for each.
     """
     if not can_merge(x, *layers):
-        return [rows(layer(x)) for layer in layers]
+        last, *others = [rows(layer(x)) for layer in (layers[-1], *layers[:-1])]
+        return [*others, last]
     pooled = [layer for layer in layers if isinstance(layer, nn.Sequential)]
     plain = [layer for layer in layers if not isinstance(layer, nn.Sequential)]
     outputs = _merge(x, plain), _merge(x, pooled)

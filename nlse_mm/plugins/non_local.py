@@ -207,7 +207,7 @@ class _NonLocalNd(nn.Module):
         if self.mode == "gaussian":
             (g,) = project(x, self.g)
             return rows(x), rows(self.phi(x) if self.sub_sample else x), g
-        g, theta, phi = project(x, self.g, self.theta, self.phi)
+        theta, phi, g = project(x, self.theta, self.phi, self.g)
         return theta, phi, g
 
 

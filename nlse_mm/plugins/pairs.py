@@ -38,7 +38,7 @@ def rectified_mean(x: Tensor, layers: Layers) -> Tensor:
     if _is_sum(layers.concat_project):
         (g,) = project(x, layers.g)
         return ops.concatenation_attention(*_summands(x, layers), g)
-    g, theta, phi = project(x, layers.g, layers.theta, layers.phi)
+    theta, phi, g = project(x, layers.theta, layers.phi, layers.g)
     return _weights(theta, phi, layers.concat_project) @ g
 
 
