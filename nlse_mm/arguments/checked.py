@@ -14,13 +14,14 @@ from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, Registry
 from .hints import describe, fits, hints_of
 from .names import near_names
 from .refusal import layer_refusal
-from .stock import ArgumentError, check_names, check_stock, stock_parameters
+from .stock import SCOPE, ArgumentError, check_names, check_stock, stock_parameters
 
-SCOPE = "nlse_mm"
 # Arguments that are configs wherever they occur, with a type that they may have.
 CONFIGS = dict(
     norm_cfg="BN", conv_cfg="Conv2d", act_cfg="ReLU", dcn="DCNv2", init_cfg="Kaiming"
 )
+# What arguments inside them take whose signatures don't say it.
+_INSIDE = dict(checkpoint=str, val=float)
 
 Target = TypeVar("Target", bound=Callable)
 
@@ -56,13 +57,16 @@ def checked(
     signature = inspect.signature(function)
     is_ours = (getattr(function, "__module__", None) or "").startswith(SCOPE)
     hints = hints_of(function) if is_ours else {}
-    allowed = stock_parameters(target) if is_class else dict(signature.parameters)
-    stock = {n: p for n, p in allowed.items() if n not in hints}
-    is_open = not is_class and any(p.kind is p.VAR_KEYWORD for p in allowed.values())
+    parameters = signature.parameters
+    is_open = not is_class and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    taken = stock_parameters(target)
     name = f"{SCOPE}.{target.__name__}"
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        # A subclass of the user's may have put another parent behind this class.
+        is_sub = is_class and args and type(args[0]) is not target
+        allowed = stock_parameters(type(args[0]), target) if is_sub else taken
         if not is_open:
             check_names(name, kwargs, allowed)
         given = _bound(name, signature, args, kwargs)
@@ -71,9 +75,10 @@ def checked(
                 _check_config(name, key, given.get(key))
         for key in [k for k in given if k in hints and k not in itself]:
             least = (at_least or {}).get(key)
-            if given[key] is not signature.parameters[key].default:
+            if given[key] is not parameters[key].default:
                 _check_value(f"{name}: {key}", given[key], hints[key], least)
         if is_class:
+            stock = {n: p for n, p in allowed.items() if n not in hints}
             check_stock(name, given, stock)
         try:
             return function(*args, **kwargs)
@@ -93,11 +98,15 @@ def checked(
 
 def is_registered(name: str, registry: Registry = MODELS) -> bool:
     """Whether ``registry``, in the active scope, has that name."""
+    return _registered(name, registry) is not None
+
+
+def _registered(name: str, registry: Registry) -> Any:
     with registry.switch_scope_and_registry(None) as active:
         try:
-            return active.get(name) is not None
+            return active.get(name)
         except RuntimeError:  # what MMEngine raises for a name that is nowhere
-            return False
+            return None
 
 
 def _check_value(name: str, value: Any, hint: Any, least: float | None) -> None:
@@ -127,11 +136,14 @@ def _bound(
 
 
 def _check_config(name: str, key: str, value: Any) -> None:
-    """ArgumentError for a config that names nothing to build; None passes."""
-    if value is None:
+    """ArgumentError for a config that names nothing to build.
+
+    None and an empty dict pass: whoever builds from it says whether that will do.
+    """
+    if value is None or value == {}:
         return
     is_init = key == "init_cfg"
-    for config in value if is_init and isinstance(value, list) else [value]:
+    for config in value if is_init and isinstance(value, list | tuple) else [value]:
         _check_type(
             f"{name}: {key}", config, WEIGHT_INITIALIZERS if is_init else MODELS
         )
@@ -143,7 +155,11 @@ def _check_type(key: str, config: Any, registry: Registry) -> None:
         such = f", such as dict(type={example!r})" if example else ""
         raise ArgumentError(f"{key}={config!r} is not a dict with a 'type'{such}")
     kind = config["type"]
-    if callable(kind) or (isinstance(kind, str) and is_registered(kind, registry)):
+    built = _registered(kind, registry) if isinstance(kind, str) else kind
+    if callable(built):
+        # What it doesn't take, whoever builds it says: some keys are the builder's.
+        inside = {k: v for k, v in config.items() if k != "type"}
+        check_stock(key, inside, stock_parameters(built), hints=_INSIDE)
         return
     with registry.switch_scope_and_registry(None) as active:
         names = {**registry.module_dict, **active.module_dict}

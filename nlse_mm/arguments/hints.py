@@ -5,13 +5,12 @@ import math
 import numbers
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 Integers = int | Sequence[int]
-Flag = bool | Literal[0, 1]
 # What the toolboxes' unannotated arguments take, by their names.
 STOCK_HINTS: dict[str, Any] = dict(
     depth=int,
@@ -24,7 +23,7 @@ STOCK_HINTS: dict[str, Any] = dict(
     out_indices=Sequence[int],
     style=Literal["pytorch", "caffe"],
     frozen_stages=int,
-    stage_with_dcn=Sequence[Flag],
+    stage_with_dcn=Sequence[bool],
     multi_grid=Sequence[int] | None,
     pretrained=str | None,
     groups=int,
@@ -42,7 +41,7 @@ STOCK_HINTS: dict[str, Any] = dict(
     kernel_size=int,
     dilation=int,
     num_convs=int,
-    reduce_zero_label=Flag | None,
+    reduce_zero_label=bool | None,
     backend_args=dict | None,
     imdecode_backend=str,
     meta_keys=str | Sequence[str],
@@ -64,9 +63,9 @@ def hints_of(function: Callable) -> dict[str, Any]:
 def fits(value: Any, hint: Any) -> bool:
     """Whether ``value`` is of the type ``hint``.
 
-    A bool is no integer, an integer is a number, NaN and infinity are none; a list may
-    stand for a tuple, a ``ConfigDict`` for a dict. Annotated types and those without a
-    rule here fit everything.
+    A bool is no integer, but 0 and 1 may stand for one; an integer is a number, NaN and
+    infinity are none; a list may stand for a tuple, a ``ConfigDict`` for a dict.
+    Annotated types and those without a rule here fit everything.
     """
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -88,14 +87,11 @@ def fits(value: Any, hint: Any) -> bool:
 def fits_loosely(value: Any, hint: Any) -> bool:
     """Whether ``value`` may be meant by the ``hint`` of a stock signature.
 
-    These err in which container it is, in what is in it, and in whether it may be None;
-    and 0 and 1 may stand for a bool.
+    These err in which container it is, in what is in it, and in whether it may be None.
     """
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [get_origin(part) or part for part in parts]
     if value is None or any(k not in _RULES and k not in _CONTAINERS for k in kinds):
-        return True
-    if bool in kinds and _is_integer(value) and value in (0, 1):
         return True
     if any(k in _CONTAINERS for k in kinds) and _is_container(value):
         return True
@@ -121,9 +117,19 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_) or (
+        _is_integer(value) and value in (0, 1)
+    )
+
+
 def _is_number(value: Any) -> bool:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _is_container(value: Any) -> bool:
@@ -131,11 +137,13 @@ def _is_container(value: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    return _is_container(value) and not isinstance(value, Mapping | set | frozenset)
+    # A collection, because looking into a generator would empty it.
+    is_filled = isinstance(value, Collection) and _is_container(value)
+    return is_filled and not isinstance(value, Mapping | Set)
 
 
 _RULES: dict[Any, Callable[[Any], bool]] = {
-    bool: lambda value: isinstance(value, bool | np.bool_),
+    bool: _is_flag,
     int: _is_integer,
     float: _is_number,
     str: lambda value: isinstance(value, str | os.PathLike),
@@ -152,7 +160,6 @@ _WORDS = {
 }
 _PLURALS = {
     bool: "bools",
-    Flag: "bools",
     int: "integers",
     float: "numbers",
     str: "strings",

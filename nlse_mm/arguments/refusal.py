@@ -81,7 +81,18 @@ def frames_of(traceback: TracebackType | None) -> Frames:
 
 def is_stock(frame: FrameType) -> bool:
     """Whether it runs code of a toolbox, or of the libraries below them."""
-    return frame.f_globals.get("__name__", "").split(".")[0] in _STOCK
+    return is_stock_module(frame.f_globals.get("__name__", ""))
+
+
+def is_meant(error: Exception) -> bool:
+    """Whether a ``raise`` threw it, or a library; else it is a fault of its line."""
+    frame, number = frames_of(error.__traceback__)[-1]
+    return is_stock(frame) or _line(frame, number).startswith("raise ")
+
+
+def is_stock_module(name: str) -> bool:
+    """Whether a module of that name is a toolbox's, or of the libraries below them."""
+    return name.split(".")[0] in _STOCK
 
 
 def _reason(error: Exception, frame: FrameType, number: int) -> str:

@@ -6,31 +6,48 @@ from typing import Any
 
 from .hints import STOCK_HINTS, describe, fits, fits_loosely
 from .names import near_names, short
-from .refusal import refusal
+from .refusal import is_stock_module, refusal
+
+SCOPE = "nlse_mm"
 
 
 class ArgumentError(TypeError, ValueError):
     """An argument of a wrong name, type or value."""
 
 
-def stock_parameters(cls: Callable) -> dict[str, inspect.Parameter]:
+def stock_parameters(
+    cls: Callable, start: type | None = None
+) -> dict[str, inspect.Parameter]:
     """What a class takes by name, itself or by handing ``**kwargs`` to its parents.
 
-    Of a function, which may be registered as well, its own parameters.
+    Of a function, which may be registered as well, its own parameters. What code of the
+    user's own takes may be anything, whatever its signature says: annotated so.
+
+    Args:
+        cls: The class.
+        start: The one of its parents with which to start; ``cls`` if None.
     """
     if not inspect.isclass(cls):
-        return dict(inspect.signature(cls).parameters)
+        return _parameters(cls)
     found: dict[str, inspect.Parameter] = {}
-    for parent in cls.__mro__:
+    for parent in cls.__mro__[cls.__mro__.index(start or cls) :]:
         if "__init__" not in vars(parent) or parent is object:
             continue
-        parameters = inspect.signature(parent.__init__).parameters
+        parameters = _parameters(parent.__init__)
         for key, parameter in parameters.items():
             found.setdefault(key, parameter)
         if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
             break
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {n: p for n, p in found.items() if p.kind in named and n != "self"}
+
+
+def _parameters(function: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    module = getattr(function, "__module__", None) or ""
+    if is_stock_module(module) or module.startswith(SCOPE):
+        return dict(parameters)
+    return {n: p.replace(annotation=Any) for n, p in parameters.items()}
 
 
 def check_names(

@@ -9,7 +9,7 @@ from mmcv.cnn import build_plugin_layer
 from mmengine.logging import print_log
 from torch import nn
 
-from nlse_mm.arguments import ArgumentError, refusal
+from nlse_mm.arguments import ArgumentError, is_meant, refusal
 
 from .mixin import mix_in, return_itself
 from .plugin_line import Entries, parse_entries
@@ -111,7 +111,8 @@ def build_plugin(
         What to call it, and the plugin.
 
     Raises:
-        ValueError: If its arguments are wrong.
+        ValueError: If its arguments are wrong. What its own code does wrong, an
+            exception that no ``raise`` threw, goes through as it is.
     """
     cfg = dict(cfg)
     postfix = cfg.pop("postfix", "")
@@ -120,6 +121,8 @@ def build_plugin(
     except ArgumentError as error:
         raise ValueError(f"{key}: {error}") from error
     except (ImportError, TypeError, ValueError) as error:
+        if not is_meant(error):
+            raise
         raise ValueError(f"{key}: cfg={cfg}: {error}") from error
     except Exception as error:
         said = refusal(error, cfg)

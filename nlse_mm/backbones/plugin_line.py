@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import numpy as np
-
-from nlse_mm.arguments import is_registered, near_names
+from nlse_mm.arguments import fits, is_registered, near_names
 from nlse_mm.registry import MODELS, why_broken
 
 # What a backbone's signature says of ``plugins``; who parses the entries checks them.
@@ -116,7 +114,8 @@ class PluginLine:
                 f"{self.key}: blocks={self.blocks!r} is not a tuple of integers, such "
                 "as (-2,)"
             )
-        if self.stages is not None and not _are_flags(self.stages):
+        # Not 2 or 3: a stage's number in place of its bool.
+        if self.stages is not None and not fits(self.stages, Sequence[bool]):
             raise ValueError(
                 f"{self.key}: stages={self.stages!r} is not a tuple of bools, one a "
                 "stage, such as (False, False, True, False)"
@@ -179,14 +178,4 @@ def parse_entries(plugins: Any) -> list[PluginLine]:
 
 def are_integers(values: object) -> bool:
     """Whether ``values`` is a sequence of integers, bools not counted."""
-    return isinstance(values, Sequence) and all(
-        isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values
-    )
-
-
-def _are_flags(values: object) -> bool:
-    # Not 2 or 3: a stage's number in place of its bool.
-    return isinstance(values, list | tuple) and all(
-        isinstance(v, bool | np.bool_) or (type(v) is int and v in (0, 1))
-        for v in values
-    )
+    return fits(values, Sequence[int])

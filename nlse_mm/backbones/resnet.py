@@ -4,13 +4,13 @@ from typing import Any
 
 from torch import nn
 
-from nlse_mm.arguments import checked
+from nlse_mm.arguments import checked, stock_parameters
 from nlse_mm.registry import MODELS
 
 from .factory import build_backbone, factory
 from .plugged_trunk import place_plugins
 from .plugin_line import Entries
-from .toolbox import active_toolbox
+from .toolbox import active_toolbox, backbone_class
 
 
 @MODELS.register_module()
@@ -46,6 +46,9 @@ def ResNet(  # noqa: N802
         >>> type(backbone.layer3[4].nonlocal_block).__name__
         'NonLocal2d'
     """
+    place = [*stock_parameters(backbone_class("ResNet"))].index("plugins") - 1
+    if plugins is None and len(args) > place:  # given by position
+        plugins, args = args[place], (*args[:place], None, *args[place + 1 :])
     return _build("ResNet", plugins, (depth, *args), kwargs)
 
 

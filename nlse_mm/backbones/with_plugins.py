@@ -9,7 +9,7 @@ from mmcv.cnn import is_norm
 from mmengine.logging import print_log
 from torch import nn
 
-from nlse_mm.arguments import CONFIGS, build_stock, checked
+from nlse_mm.arguments import CONFIGS, build_stock, checked, fits
 from nlse_mm.registry import MODELS
 
 from .dry_run import DryRun
@@ -103,7 +103,7 @@ class Place:
                 f"{key}: output={output!r} and after={after!r}: a line has exactly one "
                 "of the two"
             )
-        if output is not None and type(output) is not int:
+        if output is not None and not fits(output, int):
             raise ValueError(f"{key}: output={output!r} is not an integer, such as 2")
         if after is not None and not isinstance(after, str):
             raise ValueError(f"{key}: after={after!r} is not a path like 'layer3.4'")

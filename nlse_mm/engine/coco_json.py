@@ -119,6 +119,8 @@ def short(value: Any) -> str:
 
 
 def _bytes(path: str, name: str) -> bytes:
+    if not path:
+        raise ValueError("ann_file='' is not the path of an annotation file")
     if os.path.isdir(path):
         raise ValueError(f"{name} is a folder, not an annotation file")
     if not os.path.exists(path):

@@ -152,6 +152,8 @@ def _is_deliberate(error: Exception) -> bool:
     frame, number = frames_of(error.__traceback__)[-1]
     filename = frame.f_code.co_filename
     line = linecache.getline(filename, number).strip()
+    if filename == _RUNNER:  # for a value that it can't build from, such as model='x'
+        return line.startswith("raise ")
     return filename.startswith(_REGISTRY) or _is_our_raise(filename, line)
 
 

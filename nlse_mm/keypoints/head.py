@@ -96,7 +96,7 @@ class KeypointRCNNHead(BaseModule):
                 f"{key}: after_convs={after!r} is not a tuple of integers, such as "
                 "(1, 3, 5, 7)"
             )
-        if not after:
+        if not len(after):
             print_log(
                 f"{key}: after_convs={after!r} places no plugin",
                 logger="current",

@@ -5,7 +5,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import constant_init
 from torch import Tensor, nn
 
-from nlse_mm.arguments import checked
+from nlse_mm.arguments import checked, fits
 from nlse_mm.ops.excitation import excitation, excite_add_relu
 from nlse_mm.ops.precision import no_autocast
 from nlse_mm.ops.tracing import is_observed, is_recording
@@ -62,13 +62,11 @@ class SELayer(nn.Module):
         zero_init: bool = False,
     ):
         super().__init__()
-        if type(reduction) is not int or not 1 <= reduction <= in_channels:
+        if not fits(reduction, int) or not 1 <= reduction <= in_channels:
             raise ValueError(
                 f"reduction={reduction!r} is not an integer between 1 and "
                 f"in_channels={in_channels}"
             )
-        if type(divisor) is not int or divisor < 1:
-            raise ValueError(f"divisor={divisor!r} is not an integer of at least 1")
         self.in_channels = in_channels
         self.reduction = reduction
         self.zero_init = zero_init

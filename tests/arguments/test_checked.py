@@ -13,6 +13,7 @@ from torch import nn
 
 from nlse_mm import backbones
 from nlse_mm.arguments import ArgumentError, checked
+from nlse_mm.backbones.toolbox import backbone_class as stock_class
 from nlse_mm.plugins import NonLocal2d, SELayer, SelfAttention2d
 
 NL = dict(type="nlse_mm.NonLocal2d")
@@ -30,6 +31,11 @@ def resnet(**kwargs):
         lambda: NonLocal2d(8, std=0, sub_sample=np.bool_(True)),
         lambda: NonLocal2d(8, norm_cfg=ConfigDict(BN), conv_cfg=dict(type="Conv2d")),
         lambda: NonLocal2d(8, norm_cfg=dict(type=nn.BatchNorm2d)),
+        lambda: NonLocal2d(8, norm_cfg=dict(BN, eps=1, momentum=None), conv_cfg={}),
+        lambda: NonLocal2d(8, sub_sample=1, use_scale=np.int64(0)),
+        lambda: SELayer(np.int64(64), reduction=np.int64(4), divisor=np.int32(4)),
+        lambda: SELayer(64, bias=0, zero_init=1),
+        lambda: backbones.SelfAttentionNet(9, init_cfg={}),
         lambda: SelfAttention2d(8, num_heads=2, max_offset=np.int64(3)),
         lambda: SELayer(in_channels=16, bias=False),
         lambda: backbones.SelfAttentionNet(8, [2, 1], out_indices=[1], inside=2),
@@ -47,6 +53,11 @@ def test_values_of_the_right_kind_go_through(build):
         dict(norm_eval=0, with_cp=1),
         dict(norm_cfg=ConfigDict(type="SyncBN"), pretrained=None),
         dict(init_cfg=[dict(type="Kaiming", layer="Conv2d")]),
+        dict(init_cfg=(dict(type="Kaiming", layer="Conv2d"),)),
+        dict(init_cfg={}),
+        dict(strides=np.array([1, 2, 2, 2]), out_indices=range(4)),
+        dict(plugins=[dict(cfg=NL, position="after_block", blocks=np.array([-1, 0]))]),
+        dict(plugins=[dict(cfg=NL, position="after_block", stages=np.eye(4)[2] > 0)]),
         dict(stage_with_dcn=(0, 0, 0, 0), dcn=None, style="caffe"),
         dict(plugins=[dict(cfg=NL, position="on_identity", stages=[0, 0, 1, 0])]),
         dict(plugins=[dict(cfg=NL, position="after_block", blocks=[np.int64(-1)])]),
@@ -67,6 +78,11 @@ def test_right_arguments_of_a_backbone_go_through(toolbox, kwargs):
         (dict(norm_cfg=dict(type=3)), "norm_cfg.type=3 is not a registered name"),
         (dict(norm_cfg=dict(type="GN", num_groups=3)), "MMCV refuses norm_cfg="),
         (dict(norm_cfg=dict(BN, foo=1)), "MMCV refuses norm_cfg=.*argument 'foo'"),
+        (dict(norm_cfg=dict(BN, eps="1e-5")), "norm_cfg: eps='1e-5' is not a finite"),
+        (dict(norm_cfg=dict(BN, affine="no")), "norm_cfg: affine='no' is not True or"),
+        (dict(norm_cfg={}), "MMCV refuses norm_cfg={}"),
+        (dict(std=10**400), "is not a finite number of at least 0"),
+        (dict(sub_sample=2), "sub_sample=2 is not True or False"),
         (dict(conv_cfg=dict(type="Conv2")), "near it are 'Conv2d'"),
         (dict(std=float("inf")), "std=inf is not a finite number of at least 0"),
         (dict(in_channels=0), "in_channels=0 is not an integer of at least 1"),
@@ -96,6 +112,15 @@ def test_depth_may_be_given_by_position(toolbox):
     assert backbones.SEResNet(18).layer1[0].se_layer.in_channels == 64
     with pytest.raises(ArgumentError, match=r"ResNet: in_channels='x' is not an int"):
         backbones.ResNet(18, "x")
+
+
+def test_plugin_entries_may_be_given_by_position(in_mmdet):
+    stock = [*inspect.signature(stock_class("ResNet")).parameters.values()]
+    args = [p.default for p in stock[: [p.name for p in stock].index("plugins")]]
+    entry = dict(cfg=NL, position="after_block", blocks=(-1,))
+    model = backbones.ResNet(18, *args[1:], [entry], True)
+    assert len(model.plugin_modules()) == 4
+    assert model.with_cp
 
 
 @pytest.mark.parametrize("name", sorted(set(backbones.__all__) - {"SelfAttentionNet"}))
@@ -133,6 +158,59 @@ def test_a_checked_class_keeps_its_signature_and_its_subclasses():
     copied = pickle.loads(pickle.dumps(NonLocal2d(8)))
     x = torch.rand(1, 8, 3, 4)
     assert torch.equal(copied(x), x)
+
+
+def test_a_parent_that_a_subclass_puts_behind_ours_has_arguments():
+    class Other(nn.Module):
+        def __init__(self, other, flag: bool = False):
+            super().__init__()
+            self.other, self.flag = other, flag
+
+    class Ours(nn.Module):
+        def __init__(self, size: int = 1, **kwargs):
+            super().__init__(**kwargs)
+
+    Ours.__init__.__module__ = "nlse_mm.somewhere"
+    Ours = checked(Ours)
+
+    class Mine(Ours, Other):
+        pass
+
+    made = Mine(size=2, other="x", flag="auto")
+    assert (made.other, made.flag) == ("x", "auto")
+    with pytest.raises(ArgumentError, match="has no argument 'othre'"):
+        Mine(othre="x")
+
+
+def test_a_signature_of_the_users_own_binds_nobody(in_mmdet):
+    class OwnBackbone(nn.Module):
+        def __init__(self, pretrained=False, size: int = 3, norm_cfg=None):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, size)
+
+        def forward(self, x):
+            return (self.conv(x),)
+
+    MODELS.register_module(module=OwnBackbone, force=True)
+    given = dict(pretrained="a.pth", size=(3, 5), norm_cfg="BN")
+    entry = dict(cfg=NL, output=np.int64(0))
+    model = backbones.WithPlugins(base="OwnBackbone", plugins=[entry], **given)
+    assert model.conv.kernel_size == (3, 5)
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_a_fault_in_a_plugin_of_the_users_own_is_not_renamed(toolbox, raised):
+    class OwnPlugin(nn.Module):
+        def __init__(self, in_channels):
+            super().__init__()
+            if raised:
+                raise TypeError("said on purpose")
+            len(in_channels)
+
+    entry = dict(cfg=dict(type=OwnPlugin), position="after_block")
+    with pytest.raises((TypeError, ValueError)) as caught:
+        resnet(plugins=[entry])
+    assert str(caught.value).startswith("plugins[0]: ") == raised
 
 
 def test_a_fault_inside_a_checked_class_is_not_renamed():
@@ -175,3 +253,10 @@ def test_a_base_says_what_it_refuses(in_mmdet, config, said):
     name = f"nlse_mm.WithPlugins(base={config['base']!r})"
     assert str(caught.value).startswith(name)
     assert said in str(caught.value)
+
+
+def test_an_empty_path_is_told_to_be_none():
+    from nlse_mm.engine.coco_json import read_coco
+
+    with pytest.raises(ValueError, match="ann_file='' is not the path"):
+        read_coco("")

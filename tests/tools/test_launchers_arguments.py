@@ -59,6 +59,15 @@ def refused(mistake, monkeypatch):
         (resnet(out_indices=(7,)), "out_indices=(7,) (AssertionError: assert max("),
         (resnet(norm_cfg="BN"), "norm_cfg='BN' is not a dict with a 'type'"),
         (resnet(norm_cfg=dict(type="BM")), "norm_cfg.type='BM' is not a registered"),
+        (
+            resnet(norm_cfg=dict(type="BN", eps="x")),
+            "norm_cfg: eps='x' is not a finite",
+        ),
+        (
+            resnet(init_cfg=dict(type="Pretrained", checkpoint=3)),
+            "init_cfg: checkpoint=3 is not a string",
+        ),
+        ("'Own'", "model should be a nn.Module object or dict, but got Own"),
         (resnet(norm_cfg=dict(type="GN")), "refuses norm_cfg={'type': 'GN'}"),
         (resnet(style="tf"), "style='tf' is not one of ('pytorch', 'caffe')"),
         (resnet(norm_eval="False"), "norm_eval='False' is not True or False"),
@@ -104,6 +113,7 @@ def test_a_wrong_argument_of_a_backbone(refused, model, words):
         ),
         (["train_dataloader.sampler.type=NoSampler"], "NoSampler"),
         (["train_cfg.max_epochs=many"], "refuses max_epochs='many' (ValueError: inv"),
+        (["custom_hooks=x"], "hook should be an instance of Hook or dict, but got x"),
         (["train_cfg.max_epoch=3"], "unexpected keyword argument 'max_epoch'"),
         (["train_dataloader.batch_sise=3"], "dataloader refuses batch_sise=3"),
         (["train_dataloader.batch_size=two"], "batch_size='two'"),
