@@ -43,6 +43,15 @@ def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+# What the launchers and MMEngine's Runner look into before anything is built.
+_SECTIONS = (
+    *("model", "optim_wrapper", "default_hooks", "env_cfg", "randomness"),
+    *("train_dataloader", "val_dataloader", "test_dataloader", "auto_scale_lr"),
+    *("train_cfg", "val_cfg", "test_cfg"),
+)
+_COUNTS = ("max_epochs", "max_iters", "val_interval")
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """The config that the command line asks for, with ``work_dir`` and ``launcher``.
 
@@ -73,12 +82,31 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UserError(f"{path} has default_scope='{scope}', and {why}")
     if "model" not in cfg:
         raise UserError(f"the config {path} has no model")
+    _check_sections(cfg)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / path.stem)
     return cfg
+
+
+def _check_sections(cfg: Config) -> None:
+    """Refuse a part of the config that isn't made of settings, or counts nothing."""
+    parts = {key: cfg.get(key) for key in _SECTIONS}
+    hooks = parts["default_hooks"]
+    if isinstance(hooks, dict):
+        parts |= {f"default_hooks.{name}": hook for name, hook in hooks.items()}
+    for key, value in parts.items():
+        if isinstance(value, str | int | float):
+            raise UserError(f"{key}={value!r} is not a dict of settings")
+    loop = cfg.get("train_cfg") or {}
+    for name in _COUNTS:
+        count = loop.get(name)
+        if count is not None and (type(count) is not int or count < 1):
+            raise UserError(f"train_cfg.{name}={count!r} is not an integer above 0")
+    if not isinstance(cfg.get("load_from"), str | Path | None):
+        raise UserError(f"load_from={cfg.load_from!r} is not the path of a checkpoint")
 
 
 def _merge(cfg: Config, options: dict[str, Any]) -> None:

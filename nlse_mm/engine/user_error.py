@@ -23,6 +23,7 @@ USERS_MISTAKE = 2  # the exit code that argparse and the shell use for a wrong c
 _OURS = str(Path(__file__).parents[1])
 _REGISTRY = str(Path(mmengine.registry.__file__).parent)
 _RUNNER = mmengine.runner.runner.__file__
+_BUILDERS = ("build_from_cfg", "build_runner_from_cfg")
 _TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
 _UNKNOWN = re.compile(r"(?P<name>(?P<scope>\w+)\.\S+) is not in the \S+ registry")
 # What PyTorch makes of an exception in a data worker: its traceback as the message.
@@ -119,7 +120,7 @@ def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
     """What one of MMEngine's functions that build from a config builds from."""
     name, code = frame.f_locals, frame.f_code
     if code.co_filename.startswith(_REGISTRY):
-        return name.get("cfg") if code.co_name == "build_from_cfg" else None
+        return name.get("cfg") if code.co_name in _BUILDERS else None
     if code.co_filename == _RUNNER and code.co_name.startswith("build_"):
         return name.get("loop_cfg", name.get("dataloader_cfg"))
     return None
@@ -127,6 +128,8 @@ def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
 
 def _place(builder: FrameType, outer: Mapping[str, Any]) -> str:
     """What a config is called: by its type, and its key in the one around it."""
+    if builder.f_code.co_name == "build_runner_from_cfg":
+        return "MMEngine's Runner"
     kind = _config_of(builder).get("type")
     if kind is None:  # build_train_loop, build_dataloader and the like
         return builder.f_code.co_name.removeprefix("build_").replace("_loop", "_cfg")

@@ -38,10 +38,10 @@ def refused(mistake, monkeypatch):
     """What train.py says of a config with this model."""
     monkeypatch.syspath_prepend(str(TOY))
 
-    def run(model):
+    def run(model, *options):
         base = str(TOY / "config.py")
         Path("wrong.py").write_text(CONFIG.format(base=base, model=model))
-        return mistake("train.py", "wrong.py", "--work-dir", "work")
+        return mistake("train.py", "wrong.py", "--work-dir", "work", *options)
 
     return run
 
@@ -206,3 +206,22 @@ def test_a_process_ends_with_one_sentence_and_code_2(tmp_path, backbone, words):
     assert (done.returncode, last[:7]) == (2, "error: "), done.stderr[-3000:]
     assert words in last
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("optim_wrapper=SGD", "optim_wrapper='SGD' is not a dict of settings"),
+        ("train_dataloader=coco", "train_dataloader='coco' is not a dict of settings"),
+        ("default_hooks=3", "default_hooks=3 is not a dict of settings"),
+        (f"{HOOK}=5", f"{HOOK}=5 is not a dict of settings"),
+        ("train_cfg.max_epochs=-1", "train_cfg.max_epochs=-1 is not an integer above"),
+        ("train_cfg.val_interval=0", "train_cfg.val_interval=0 is not an integer"),
+        ("load_from=3", "load_from=3 is not the path of a checkpoint"),
+        ("log_level=loud", "MMEngine's Runner refuses log_level='loud' (KeyError: "),
+        ("randomness.seed=x", "MMEngine's Runner refuses randomness={'seed': 'x'}"),
+        ("env_cfg.mp_cfg=3", "MMEngine's Runner refuses env_cfg={'mp_cfg': 3}"),
+    ],
+)
+def test_a_part_of_the_config_that_is_no_setting_is_named(refused, option, words):
+    assert words in refused(dict(), "--cfg-options", option)
