@@ -12,6 +12,7 @@ records the model, sees each of them called.
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlse_mm import ops
@@ -19,7 +20,7 @@ from nlse_mm.ops.tracing import is_observed, is_recording
 
 CONVS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-_TENSORS = (nn.Parameter, Tensor)
+_TENSORS = (nn.Parameter, Tensor, FakeTensor)
 # What the classes do, unless somebody replaces it later to see the calls.
 _FORWARDS = {cls: cls.forward for cls in (*CONVS, ConvModule)}
 

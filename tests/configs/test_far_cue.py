@@ -129,8 +129,8 @@ def test_its_name_says_which_blocks_it_has(name):
         assert ("norm_cfg" not in lines[0]) == ("no-bn" in words)
 
 
-def test_the_schedule_is_375_steps_of_eight_pictures():
+def test_the_schedule_is_375_steps_of_eight_images():
     config = load(BASELINES[0])
-    pictures = make_far_cue.parse(["x"]).train
-    steps = pictures // config.train_dataloader.batch_size * config.train_cfg.max_epochs
+    of_an_epoch = make_far_cue.IMAGES[0] // config.train_dataloader.batch_size
+    steps = of_an_epoch * config.train_cfg.max_epochs
     assert steps == 375

@@ -29,13 +29,14 @@ SIDES = (18, 32)  # shortest and longest side of a square
 # The same three numbers for both colours: equally bright, equally far from grey. BGR.
 COLOURS = {"red": (60, 60, 200), "blue": (200, 60, 60)}
 CUES = ("small", "large")
+IMAGES = (1000, 100)  # for training, for validation
 
 
 def main(argv: list[str] | None = None) -> None:
     def options(add) -> None:
         add("--cue", choices=CUES, default="small", help="a disc or a band (small)")
 
-    args = parse(__doc__, argv, (1000, 100), options)
+    args = parse(__doc__, argv, IMAGES, options)
     make_whole(__doc__, args, VERSION, write)
 
 
