@@ -21,11 +21,11 @@ def hint(own: Collection[str], given: Collection[str]) -> str:
     return ""
 
 
-def listing(names: Iterable[str]) -> str:
-    """Return the first six names in their order, and how many more there are."""
+def listing(names: Iterable[str], most: int = 6) -> str:
+    """Return the first names in their order, and how many more there are."""
     names = sorted(names)
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return ", ".join(names[:6]) + more
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _prefixes(keys: Iterable[str]) -> set[str]:

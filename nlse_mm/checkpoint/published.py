@@ -9,6 +9,8 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from .counted_keys import is_counter
+from .coverage_hints import listing
 from .families import FAMILIES, family_of, our_names
 from .local_loader import CheckpointError
 from .weights import weights_of, without_wrappers
@@ -94,10 +96,10 @@ def fill_trunk(
             another depth; nothing is loaded then.
     """
     name, weights = published.name, published.weights
-    own = {k: v for k, v in backbone.state_dict().items() if not _is_counter(k)}
+    own = {k: v for k, v in backbone.state_dict().items() if not is_counter(k)}
     required = {k: v for k, v in own.items() if not k.startswith(tuple(new))}
     _check_cover(required, weights, name)
-    counters = {key: value for key, value in weights.items() if _is_counter(key)}
+    counters = {key: value for key, value in weights.items() if is_counter(key)}
     fitting = {
         key: value
         for key, value in weights.items()
@@ -106,7 +108,7 @@ def fill_trunk(
     backbone.load_state_dict(fitting | counters, strict=False)
     surplus = weights.keys() - fitting.keys() - counters.keys()
     unused = sorted(surplus | set(published.left_over))
-    rest = f"; {len(unused)} not used: {_listing(unused)}" if unused else ""
+    rest = f"; {len(unused)} not used: {listing(unused, 3)}" if unused else ""
     print_log(
         f"{name} ({published.family}): {len(fitting)} keys fill the backbone{rest}",
         logger="current",
@@ -122,7 +124,7 @@ def _check_cover(
         without_se = all(".se_layer." in key for key in missing)
         hint = "; they are of a backbone without SE layers" if without_se else ""
         raise CheckpointError(
-            f"{name} does not cover the backbone: it lacks {_listing(missing)}, "
+            f"{name} does not cover the backbone: it lacks {listing(missing, 3)}, "
             f"{len(missing)} of the backbone's {len(required)} keys{hint}"
         )
     for key, value in required.items():
@@ -143,7 +145,7 @@ def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str
         begins = sorted({key.split(".")[0] for key in keys})
         raise CheckpointError(
             f"{name} has no key that begins with prefix={prefix!r}, but with "
-            f"{_listing(begins)}"
+            f"{listing(begins, 3)}"
         )
     return chosen or {key: key for key in keys}
 
@@ -169,12 +171,3 @@ def _blocks(keys: Collection[str]) -> dict[str, int]:
             stage, block = found.groups()
             numbers[stage] = max(numbers.get(stage, 0), int(block) + 1)
     return numbers
-
-
-def _is_counter(key: str) -> bool:
-    return key.endswith("num_batches_tracked")
-
-
-def _listing(keys: list[str]) -> str:
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return ", ".join(keys[:3]) + more
