@@ -7,7 +7,7 @@ from documented.fences import DOCUMENTS, ROOT, commands, snippets
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from nlse_mm.backbones.plugin_line import POSITIONS
+from nlse_mm.placement.entries import POSITIONS
 
 PYTHON = dict(snippets("python"))
 COMMANDS = dict(commands())

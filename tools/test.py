@@ -11,18 +11,19 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 
-from nlse_mm.engine.check_weights import add_weights_check
-from nlse_mm.engine.config import (
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.check_weights import add_weights_check
+from nlse_mm.training.config import (
     add_hook,
     is_file_or_remote,
     load_config,
     parser_with_common_arguments,
 )
-from nlse_mm.engine.data_files import check_data_files, fill_ann_files
-from nlse_mm.engine.empty_data import explain_unusable_data
-from nlse_mm.engine.parent import die_with_torchrun
-from nlse_mm.engine.process_group import start_process_group
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.training.data_files import check_data_files, fill_ann_files
+from nlse_mm.training.parent import die_with_torchrun
+from nlse_mm.training.process_group import start_process_group
+from nlse_mm.training.user_error import in_one_sentence
+from nlse_mm.validation.empty_data import explain_unusable_data
 
 # What MMDetection packs, and what its merging of flipped images needs on top.
 _TTA_META_KEYS = (
@@ -70,7 +71,7 @@ def parse_arguments() -> argparse.Namespace:
 def set_pictures(cfg: Config, args: argparse.Namespace) -> None:
     hook = (cfg.get("default_hooks") or {}).get("visualization")
     if hook is None:
-        raise UserError(
+        raise ConfigError(
             "--show and --show-dir need default_hooks.visualization in the config, "
             "such as dict(type='DetVisualizationHook') or "
             "dict(type='SegVisualizationHook')"
@@ -94,7 +95,7 @@ def keep_predictions(cfg: Config, out: str) -> None:
         for metric in metrics:
             metric.update(output_dir=out, keep_results=True)
     elif not out.endswith((".pkl", ".pickle")):
-        raise UserError(f"--out {out} is not a .pkl or .pickle file")
+        raise ConfigError(f"--out {out} is not a .pkl or .pickle file")
     else:
         is_mmdet = cfg.get("default_scope") == "mmdet"
         dump = "DumpDetResults" if is_mmdet else "DumpResults"
@@ -118,7 +119,7 @@ def set_tta(cfg: Config) -> None:
         cfg.setdefault("tta_model", dict(type=names["model"], tta_cfg=nms))
     for key in ("tta_model", "tta_pipeline"):
         if cfg.get(key) is None:
-            raise UserError(f"--tta needs {key} in the config")
+            raise ConfigError(f"--tta needs {key} in the config")
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(cfg.tta_model, module=cfg.model)
 
@@ -129,13 +130,13 @@ def main() -> None:
     if args.launcher == "pytorch":
         die_with_torchrun()
     if not is_file_or_remote(args.checkpoint):
-        raise UserError(
+        raise ConfigError(
             f"the checkpoint {args.checkpoint} does not exist (seen from {Path.cwd()})"
         )
     cfg = load_config(args)
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if cfg.get(key) is None:
-            raise UserError(f"{args.config} has no {key}, which a test needs")
+            raise ConfigError(f"{args.config} has no {key}, which a test needs")
     fill_ann_files(cfg, "test")
     check_data_files(cfg, "test")
     if args.show or args.show_dir:

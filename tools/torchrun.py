@@ -8,15 +8,15 @@ import sys
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-USERS_MISTAKE = 2  # the exit code of train.py and test.py, after their sentence
+USER_ERROR = 2  # the exit code of train.py and test.py, after their sentence
 
 
 def main() -> None:
     try:
         run.main()
     except ChildFailedError as error:
-        if error.get_first_failure()[1].exitcode == USERS_MISTAKE:
-            sys.exit(USERS_MISTAKE)
+        if error.get_first_failure()[1].exitcode == USER_ERROR:
+            sys.exit(USER_ERROR)
         raise
 
 

@@ -12,14 +12,15 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
-from nlse_mm.engine.check_weights import add_weights_check
-from nlse_mm.engine.config import add_hook, load_config, parser_with_common_arguments
-from nlse_mm.engine.data_files import check_data_files, fill_ann_files
-from nlse_mm.engine.empty_data import explain_unusable_data
-from nlse_mm.engine.exact_resume import make_reproducible, set_resume
-from nlse_mm.engine.parent import die_with_torchrun
-from nlse_mm.engine.process_group import start_process_group
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.check_weights import add_weights_check
+from nlse_mm.training.config import add_hook, load_config, parser_with_common_arguments
+from nlse_mm.training.data_files import check_data_files, fill_ann_files
+from nlse_mm.training.exact_resume import make_reproducible, set_resume
+from nlse_mm.training.parent import die_with_torchrun
+from nlse_mm.training.process_group import start_process_group
+from nlse_mm.training.user_error import in_one_sentence
+from nlse_mm.validation.empty_data import explain_unusable_data
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -51,18 +52,18 @@ def set_amp(cfg: Config, amp: bool) -> None:
         wrapper.loss_scale = "dynamic"
     is_amp = wrapper.get("type") == "AmpOptimWrapper"
     if amp and not is_amp:
-        raise UserError(
+        raise ConfigError(
             f"--amp works with optim_wrapper.type='OptimWrapper', not {wrapper.type!r}"
         )
     if is_amp and get_device() == "cpu":
         what = "--amp" if amp else "optim_wrapper.type='AmpOptimWrapper'"
-        raise UserError(f"{what} needs a GPU, and PyTorch sees none here")
+        raise ConfigError(f"{what} needs a GPU, and PyTorch sees none here")
 
 
 def set_lr_scaling(cfg: Config) -> None:
     scaling = cfg.get("auto_scale_lr") or {}
     if "base_batch_size" not in scaling:
-        raise UserError(
+        raise ConfigError(
             "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the "
             "total batch size that its learning rate is for"
         )
@@ -86,7 +87,7 @@ def main() -> None:
     cfg = load_config(args)
     for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
         if cfg.get(key) is None:
-            raise UserError(f"{args.config} has no {key}, which a training needs")
+            raise ConfigError(f"{args.config} has no {key}, which a training needs")
     set_amp(cfg, args.amp)
     if args.auto_scale_lr:
         set_lr_scaling(cfg)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nlse_mm.errors import ConfigError
 from nlse_mm.plugins import NonLocal2d
 
 
@@ -28,7 +29,7 @@ def non_local_blocks(
     """
     blocks = {n: m for n, m in model.named_modules() if isinstance(m, NonLocal2d)}
     if not blocks:
-        raise ValueError(f"{type(model).__name__} has no nlse_mm.NonLocal2d block")
+        raise ConfigError(f"{type(model).__name__} has no nlse_mm.NonLocal2d block")
     if not names:
         return blocks
     chosen = {}
@@ -36,7 +37,7 @@ def non_local_blocks(
         found = [n for n in blocks if f".{n}".endswith(f".{name}")]
         if not found:
             there = ", ".join(blocks)
-            raise ValueError(f"no block is named {name!r}; there are {there}")
+            raise ConfigError(f"no block is named {name!r}; there are {there}")
         chosen |= {n: blocks[n] for n in found}
     return chosen
 
@@ -107,7 +108,7 @@ class Placement:
         height, width = self.image
         x, y = point
         if not (0 <= x < width and 0 <= y < height):
-            raise ValueError(
+            raise ConfigError(
                 f"the point {x},{y} is outside of the image, which has x from 0 to "
                 f"{width - 1} and y from 0 to {height - 1}"
             )

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 import nlse_mm.ops  # noqa: F401  adds the formulas of our operations
+from nlse_mm.errors import ConfigError
 
 from .uncountable import why_uncountable
 
@@ -90,7 +91,7 @@ def complexity(
             image = torch.empty(shape, dtype=_dtype(model))
             torch.func.functional_call(model, state, (image,), kwargs)
     except Exception as error:  # whatever a foreign model raises
-        raise ValueError(
+        raise ConfigError(
             f"{type(model).__name__} can't be counted on an input of {shape}: "
             f"{why_uncountable(error)}"
         ) from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nlse_mm.errors import ConfigError
 from nlse_mm.plugins import SELayer
 
 from .moments import RunningMoments
@@ -31,7 +32,7 @@ def last_of_stages(model: nn.Module) -> dict[str, SELayer]:
             stage = _STAGE.match(name)
             last[stage[1] if stage else name] = name, layer
     if not last:
-        raise ValueError(f"{type(model).__name__} has no nlse_mm.SELayer")
+        raise ConfigError(f"{type(model).__name__} has no nlse_mm.SELayer")
     return dict(last.values())
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nlse_mm.errors import ConfigError
 from nlse_mm.plugins import SelfAttention2d
 
 
@@ -44,7 +45,7 @@ def look_at_heads(model: nn.Module, reach: int = 12) -> list[Heads]:
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, SelfAttention2d)}
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no SelfAttention2d layer")
+        raise ConfigError(f"{type(model).__name__} has no SelfAttention2d layer")
     return [_look(name, layer, reach) for name, layer in layers.items()]
 
 

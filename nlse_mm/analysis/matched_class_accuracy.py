@@ -7,6 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import METRICS
 
 
@@ -42,7 +43,7 @@ class MatchedClassAccuracy(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not 0 < iou <= 1:
-            raise ValueError(f"iou={iou} is not above 0 and at most 1")
+            raise ConfigError(f"iou={iou} is not above 0 and at most 1")
         self.iou = iou
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -50,7 +51,7 @@ class MatchedClassAccuracy(BaseMetric):
         for sample in data_samples:
             truth, predicted = sample.get("gt_instances"), sample["pred_instances"]
             if truth is None or "bboxes" not in truth:
-                raise ValueError(
+                raise ConfigError(
                     "MatchedClassAccuracy needs the objects' boxes: put "
                     "dict(type='LoadAnnotations', with_bbox=True) into the pipeline"
                 )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nlse_mm.errors import ConfigError
 from nlse_mm.plugins import NonLocal2d
 
 from .attention import looked_at, non_local_blocks
@@ -38,7 +39,7 @@ class AttentionMeter:
 
     def __init__(self, model: nn.Module, queries: int) -> None:
         if queries < 2:
-            raise ValueError(f"queries={queries} is not an integer of at least 2")
+            raise ConfigError(f"queries={queries} is not an integer of at least 2")
         self.queries = queries
         self.blocks = non_local_blocks(model)
         self.moments = {name: RunningMoments(len(FIELDS)) for name in self.blocks}

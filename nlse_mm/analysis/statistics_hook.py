@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import HOOKS
 
 from .statistics import FIELDS, AttentionMeter
@@ -44,7 +45,7 @@ class AttentionStatisticsHook(Hook):
 
     def __init__(self, interval: int = 50, queries: int = 16) -> None:
         if interval < 1:
-            raise ValueError(f"interval={interval} is not an integer of at least 1")
+            raise ConfigError(f"interval={interval} is not an integer of at least 1")
         self.interval = interval
         self.queries = queries
         self._meter = self._measuring = None

@@ -3,20 +3,21 @@
 from .checked import CONFIGS, checked, is_registered
 from .hints import fits
 from .names import near_names
-from .refusal import blame, frames_of, is_meant, is_stock, refusal
-from .stock import ArgumentError, build_stock, stock_parameters
+from .refusal import blame, frames_of, is_meant, is_raised, is_stock, last_of, refusal
+from .stock import build_stock, stock_parameters
 
 __all__ = [
     "CONFIGS",
-    "ArgumentError",
     "blame",
     "build_stock",
     "checked",
     "fits",
     "frames_of",
     "is_meant",
+    "is_raised",
     "is_registered",
     "is_stock",
+    "last_of",
     "near_names",
     "refusal",
     "stock_parameters",

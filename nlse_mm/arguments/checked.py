@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, Registry
 
+from nlse_mm.errors import ArgumentError
+
 from .hints import describe, fits, hints_of
 from .names import near_names
 from .refusal import layer_refusal
-from .stock import SCOPE, ArgumentError, check_names, check_stock, stock_parameters
+from .stock import SCOPE, check_names, check_stock, stock_parameters
 
 # Arguments that are configs wherever they occur, with a type that they may have.
 CONFIGS = dict(

@@ -1,5 +1,6 @@
 """What the toolboxes' own code refused, and which argument it was."""
 
+import dis
 import linecache
 import re
 import sys
@@ -86,8 +87,23 @@ def is_stock(frame: FrameType) -> bool:
 
 def is_meant(error: Exception) -> bool:
     """Whether a ``raise`` threw it, or a library; else it is a fault of its line."""
-    frame, number = frames_of(error.__traceback__)[-1]
-    return is_stock(frame) or _line(frame, number).startswith("raise ")
+    traceback = last_of(error.__traceback__)
+    return traceback is not None and (
+        is_stock(traceback.tb_frame) or is_raised(traceback)
+    )
+
+
+def last_of(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the innermost part, where the exception was raised."""
+    while traceback is not None and traceback.tb_next:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def is_raised(traceback: TracebackType) -> bool:
+    """Whether the frame of the innermost part was at a ``raise`` statement."""
+    code = traceback.tb_frame.f_code.co_code
+    return code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def is_stock_module(name: str) -> bool:

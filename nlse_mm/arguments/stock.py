@@ -4,15 +4,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nlse_mm.errors import ArgumentError
+
 from .hints import STOCK_HINTS, describe, fits, fits_loosely
 from .names import near_names, short
 from .refusal import is_stock_module, refusal
 
 SCOPE = "nlse_mm"
-
-
-class ArgumentError(TypeError, ValueError):
-    """An argument of a wrong name, type or value."""
 
 
 def stock_parameters(

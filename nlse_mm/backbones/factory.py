@@ -6,11 +6,11 @@ from typing import Any, NoReturn, TypeVar
 
 from torch import nn
 
-from nlse_mm.arguments import ArgumentError, build_stock
+from nlse_mm.arguments import build_stock
+from nlse_mm.errors import ArgumentError
+from nlse_mm.placement.entries import Entries, parse_entries
 from nlse_mm.registry import MODELS
-
-from .plugin_line import Entries, parse_entries
-from .toolbox import backbone_class
+from nlse_mm.toolbox import backbone_class
 
 Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
@@ -22,7 +22,7 @@ def factory(function: Factory) -> Factory:
     """
 
     def refuse(bases: tuple[Any, ...]) -> NoReturn:
-        raise TypeError(
+        raise ArgumentError(
             f"nlse_mm.{function.__name__} is a function, which builds the active "
             "toolbox's own class, and nothing can inherit from it: inherit from the "
             "toolbox's class, and add plugins to yours with "

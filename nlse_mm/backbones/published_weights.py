@@ -6,11 +6,14 @@ from mmengine.model import PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from torch import nn
 
-from nlse_mm.checkpoint.local_loader import CheckpointError
-from nlse_mm.checkpoint.published import Published, fill_trunk, read_published
-
-from .plugged_trunk import PluggedTrunk
-from .residual_block import number_of_convolutions
+from nlse_mm.checkpoint.conversion.published import (
+    Published,
+    fill_backbone,
+    read_published,
+)
+from nlse_mm.errors import CheckpointError, ConfigError
+from nlse_mm.placement.plugged_backbone import PluggedBackbone
+from nlse_mm.placement.residual_block import number_of_convolutions
 
 _KEYS = ("type", "checkpoint", "prefix", "map_location", "source")
 
@@ -49,7 +52,7 @@ def load_published(backbone: nn.Module, checkpoint: str, **options: Any) -> None
     """Fill an SE backbone with converted weights; arguments: ``PretrainedInit``'s."""
     published = read_published(checkpoint, **options)
     _check_computation(backbone, published)
-    fill_trunk(backbone, published, _new_layers(backbone))
+    fill_backbone(backbone, published, _new_layers(backbone))
     if hasattr(backbone, "_params_init_info"):  # MMEngine's list for the log file
         update_init_info(backbone, f"Pretrained: converted from {checkpoint}")
 
@@ -57,17 +60,17 @@ def load_published(backbone: nn.Module, checkpoint: str, **options: Any) -> None
 def _is_pretrained(config: dict[str, Any]) -> bool:
     """Whether this entry of ``init_cfg`` loads weights; ValueError if it is wrong."""
     if not isinstance(config, dict) or "type" not in config:
-        raise ValueError(
+        raise ConfigError(
             f"init_cfg={config!r} is not a dict with a 'type', such as 'Pretrained'"
         )
     if config["type"] not in ("Pretrained", PretrainedInit):
         return False
     for key in config:
         if key not in _KEYS:
-            raise ValueError(f"init_cfg: the key {key!r} is not one of {_KEYS}")
+            raise ConfigError(f"init_cfg: the key {key!r} is not one of {_KEYS}")
     checkpoint = config.get("checkpoint")
     if not isinstance(checkpoint, str) or not checkpoint:
-        raise ValueError(
+        raise ConfigError(
             f"init_cfg: checkpoint={checkpoint!r} is not a path or a name such as "
             "'timm://seresnet50.a1_in1k'"
         )
@@ -75,7 +78,7 @@ def _is_pretrained(config: dict[str, Any]) -> bool:
 
 
 def _new_layers(backbone: nn.Module) -> list[str]:
-    plugins = backbone.plugin_modules() if isinstance(backbone, PluggedTrunk) else []
+    plugins = backbone.plugin_modules() if isinstance(backbone, PluggedBackbone) else []
     return [
         f"{name}."
         for name, module in backbone.named_modules()

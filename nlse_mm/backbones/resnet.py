@@ -5,12 +5,12 @@ from typing import Any
 from torch import nn
 
 from nlse_mm.arguments import checked, stock_parameters
+from nlse_mm.placement.entries import Entries
+from nlse_mm.placement.plugged_backbone import place_plugins
 from nlse_mm.registry import MODELS
+from nlse_mm.toolbox import backbone_class
 
 from .factory import build_backbone, factory
-from .plugged_trunk import place_plugins
-from .plugin_line import Entries
-from .toolbox import active_toolbox, backbone_class
 
 
 @MODELS.register_module()
@@ -84,18 +84,13 @@ def ResNetV1d(  # noqa: N802
 def ResNetV1c(  # noqa: N802
     depth: int, *, plugins: Entries | None = None, **kwargs: Any
 ) -> nn.Module:
-    """``ResNetV1c`` of MMSegmentation, with plugin lines as in :func:`ResNet`.
+    """``ResNetV1c`` of the active toolbox, with plugin lines as in :func:`ResNet`.
 
     `Bag of Tricks <https://arxiv.org/abs/1812.01187>`_, figure 2c, a deep stem.
 
     Raises:
-        KeyError: In MMDetection, which has no such class but has the argument.
+        UnknownNameError: In a toolbox that has no such class but has the argument.
     """
-    if active_toolbox() == "mmdet":
-        raise KeyError(
-            "type='nlse_mm.ResNetV1c' is MMSegmentation's; in MMDetection the same "
-            "backbone is type='nlse_mm.ResNet' with deep_stem=True"
-        )
     return _build("ResNetV1c", plugins, (), dict(kwargs, depth=depth))
 
 

@@ -5,14 +5,19 @@ from typing import Any, Literal
 from torch import nn
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
+from nlse_mm.placement.entries import Entries
+from nlse_mm.placement.mixin import mix_in
+from nlse_mm.placement.plugged_backbone import build_plugin, place_plugins
+from nlse_mm.placement.residual_block import (
+    add_plugin,
+    channels_at,
+    number_of_convolutions,
+)
 from nlse_mm.registry import MODELS
 
 from .factory import build_backbone, factory
-from .mixin import mix_in
-from .plugged_trunk import build_plugin, place_plugins
-from .plugin_line import Entries
 from .published_weights import PublishedWeights
-from .residual_block import add_plugin, channels_at, number_of_convolutions
 
 # The SENet paper's names of its five integrations (figure 5, and SE-3x3 in table 15).
 SE_POSITIONS = {
@@ -140,7 +145,7 @@ def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> No
     position = SE_POSITIONS[se_position]
     if number_of_convolutions(block) == 2:
         if se_position == "3x3":
-            raise ValueError(
+            raise ConfigError(
                 "se_position='3x3' is after a bottleneck's 3x3 convolution; depths 18 "
                 "and 34 have none, and take 'standard', 'pre', 'post' or 'identity'"
             )
@@ -149,4 +154,4 @@ def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> No
     channels = channels_at(block, position)
     name, layer = build_plugin(cfg, channels, "reduction")
     name = add_plugin(block, position, name, layer)
-    block.trunk_names.append(name)
+    block.own_names.append(name)

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import MODELS
 
 
@@ -55,12 +56,12 @@ class SelfAttentionNet(BaseModule):
         widths = channels if isinstance(channels, Sequence) else [channels] * count
         for key, values in dict(channels=widths, strides=strides).items():
             if not count or min(values, default=1) < 1:
-                raise ValueError(f"{key}={values} are not integers of at least 1")
+                raise ConfigError(f"{key}={values} are not integers of at least 1")
         if len(widths) != count:
-            raise ValueError(f"channels={channels} has not the length of {strides=}")
+            raise ConfigError(f"channels={channels} has not the length of {strides=}")
         for index in out_indices:
             if not 0 <= index < count:
-                raise ValueError(
+                raise ConfigError(
                     f"out_indices={tuple(out_indices)} holds {index}; the layers are "
                     f"0 to {count - 1}"
                 )
@@ -79,7 +80,7 @@ class SelfAttentionNet(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images (N, 3, H, W) to maps (N, width, H / stride, W / stride)."""
         if x.shape[2] % self.stride or x.shape[3] % self.stride:
-            raise ValueError(
+            raise ConfigError(
                 f"images of {x.shape[2]} x {x.shape[3]} can't be down-sampled by "
                 f"{self.stride}: set data_preprocessor.pad_size_divisor={self.stride}"
             )
@@ -100,7 +101,7 @@ class SelfAttentionBlock(BaseModule):
         attention: Arguments of ``nlse_mm.SelfAttention2d``.
     """
 
-    trunk_names = ("attention",)  # the backbone's own, no plugin in it
+    own_names = ("attention",)  # the backbone's own, no plugin in it
 
     def __init__(self, channels: int, inside: int, attention: dict[str, Any]):
         super().__init__()

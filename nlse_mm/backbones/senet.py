@@ -6,10 +6,11 @@ from mmcv.cnn import build_norm_layer
 from torch import nn
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
+from nlse_mm.placement.entries import Entries
 from nlse_mm.registry import MODELS
 
 from .factory import build_backbone, factory
-from .plugin_line import Entries
 from .se_resnet import ITSELF, Position, finish
 
 
@@ -45,14 +46,14 @@ def SENet(  # noqa: N802
         ValueError: For another value of ``depth`` or of those four, or as ``SEResNet``.
     """
     if depth != 154:
-        raise ValueError(
+        raise ConfigError(
             f"depth={depth} is not 154, the only depth of SENet; what a _base_ config "
             "left here goes with _delete_=True"
         )
     given = dict(groups=64, base_width=4, deep_stem=True, stem_channels=128)
     for key, value in given.items():
         if kwargs.get(key, value) != value:
-            raise ValueError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
+            raise ConfigError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
     kwargs = {**kwargs, **given, "depth": 152}
     backbone = build_backbone("SENet", "ResNeXt", plugins, (), kwargs)
     for stage, name in enumerate(backbone.res_layers):

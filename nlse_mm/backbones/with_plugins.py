@@ -10,15 +10,21 @@ from mmengine.logging import print_log
 from torch import nn
 
 from nlse_mm.arguments import CONFIGS, build_stock, checked, fits
+from nlse_mm.errors import ConfigError
+from nlse_mm.placement.dry_run import DryRun
+from nlse_mm.placement.entries import Entries, check_is_list, check_keys, check_plugin
+from nlse_mm.placement.mixin import mix_in, return_itself
+from nlse_mm.placement.plugged_backbone import build_plugin
+from nlse_mm.placement.plugged_model import (
+    PluggedModel,
+    PluggedModule,
+    list_maps,
+    map_of,
+)
 from nlse_mm.registry import MODELS
+from nlse_mm.toolbox import backbone_class
 
-from .dry_run import DryRun
 from .factory import factory
-from .mixin import mix_in, return_itself
-from .placed_plugins import PluggedModel, PluggedModule, list_maps, map_of
-from .plugged_trunk import build_plugin
-from .plugin_line import Entries, check_is_list, check_keys, check_plugin
-from .toolbox import backbone_class
 
 # What models call the channels of their input; the last is Feature2Pyramid's.
 IN_CHANNELS = ("in_channels", "in_chans", "embed_dim")
@@ -60,7 +66,7 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
         ('PluggedSwinTransformer', 384)
     """
     if not isinstance(base, str):
-        raise ValueError(f"base={base!r} is not a name, such as 'SwinTransformer'")
+        raise ConfigError(f"base={base!r} is not a name, such as 'SwinTransformer'")
     check_is_list(plugins, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), output=2)]")
     lines = [Place.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
     # A base's arguments may mean anything: only its own signature says what.
@@ -99,14 +105,14 @@ class Place:
         cfg, output, after = (line.get(name) for name in allowed)
         check_plugin(cfg, key)
         if (output is None) == (after is None):
-            raise ValueError(
+            raise ConfigError(
                 f"{key}: output={output!r} and after={after!r}: a line has exactly one "
                 "of the two"
             )
         if output is not None and not fits(output, int):
-            raise ValueError(f"{key}: output={output!r} is not an integer, such as 2")
+            raise ConfigError(f"{key}: output={output!r} is not an integer, such as 2")
         if after is not None and not isinstance(after, str):
-            raise ValueError(f"{key}: after={after!r} is not a path like 'layer3.4'")
+            raise ConfigError(f"{key}: after={after!r} is not a path like 'layer3.4'")
         return cls(cfg, key, output, after)
 
     @property
@@ -134,14 +140,14 @@ class Place:
             lower = {name.lower(): name for name in names}
             near = difflib.get_close_matches(self.after.lower(), lower, n=4, cutoff=0.4)
             near = [lower[n] for n in near] or [n for n in names if "." not in n]
-            raise ValueError(
+            raise ConfigError(
                 f"{self.key}: {self.written} is not the path of a module of "
                 f"{type(model).__name__}; near it are "
                 f"{', '.join(map(repr, near)) or 'none'}"
             )
         module = modules[self.after]
         if _is_replaced(module):
-            raise ValueError(
+            raise ConfigError(
                 f"{self.key}: {self.written} is a {type(module).__name__}; norm layers "
                 "and convolutions are replaced when they are fused or converted, so "
                 "take the module that holds it, or another one after it"
@@ -183,7 +189,7 @@ def _place(model: nn.Module, lines: list[Place], kwargs: dict[str, Any]) -> None
 def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
     if line.after is None:
         if not -len(maps) <= line.output < len(maps):
-            raise ValueError(
+            raise ConfigError(
                 f"{line.key}: {line.written}, but {model} returns {len(maps)} maps, "
                 f"{-len(maps)} to {len(maps) - 1}"
             )
@@ -191,7 +197,7 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
     else:
         returned = run.returned[line.after]
         if len(returned) != 1:
-            raise ValueError(
+            raise ConfigError(
                 f"{line.key}: the module at {line.written} is called {len(returned)} "
                 f"times in a forward pass of {model} in evaluation mode; a plugin goes "
                 "after one that is called once"
@@ -200,7 +206,7 @@ def _channels(line: Place, run: DryRun, maps: list[Any], model: str) -> int:
     wrong = run.why_not_nchw(out)
     if wrong:
         hint = "" if line.after is None else "; the maps that output= takes may be"
-        raise ValueError(
+        raise ConfigError(
             f"{line.key}: what {model} gives at {line.written} is {wrong}, not a map "
             f"of shape (N, C, H, W){hint}"
         )

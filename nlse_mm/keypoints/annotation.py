@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from nlse_mm.engine.coco_json import short
+from nlse_mm.errors import ConfigError
+from nlse_mm.validation.coco_json import short
 
 from .mask_extent import Extent, mask_extent
 from .values import MAX_SIDE, is_absent, number
@@ -69,11 +70,11 @@ class Cleaner:
         if flat == none or is_absent(flat):
             return none
         if not isinstance(flat, list):
-            raise ValueError(f"{where}: keypoints={short(flat)} is not a list")
+            raise ConfigError(f"{where}: keypoints={short(flat)} is not a list")
         if len(flat) == K and all(isinstance(v, list) and len(v) == 3 for v in flat):
             flat = [v for keypoint in flat for v in keypoint]
         if len(flat) != 3 * K:
-            raise ValueError(
+            raise ConfigError(
                 f"{where} has {len(flat)} numbers in keypoints, not {3 * K} (x, y, "
                 f"visibility of {K} keypoints)"
             )
@@ -85,13 +86,13 @@ class Cleaner:
                 continue
             visible = _visible(visibility)
             if visible is None:
-                raise ValueError(
+                raise ConfigError(
                     f"{where}: keypoints has visibility {short(visibility)} for "
                     f"{name!r}, not 0 (not labelled), 1 (hidden) or 2 (seen)"
                 )
             x_pixels, y_pixels = number(x), number(y)
             if visible and (x_pixels is None or y_pixels is None):
-                raise ValueError(
+                raise ConfigError(
                     f"{where}: keypoints has x={short(x)}, y={short(y)} for {name!r}, "
                     f"which is labelled (visibility {visible}): not two numbers"
                 )
@@ -110,12 +111,12 @@ class Cleaner:
         if not is_absent(given):
             box = [number(v) for v in given] if isinstance(given, list) else []
             if len(box) != 4 or None in box:
-                raise ValueError(
+                raise ConfigError(
                     f"{where}: bbox={short(given)} is not four numbers: x, y, width, "
                     "height"
                 )
             if min(box[2:]) < 0:
-                raise ValueError(
+                raise ConfigError(
                     f"{where}: bbox={short(given)} has a width or height below 0"
                 )
             return box
@@ -128,7 +129,7 @@ class Cleaner:
         xs, ys = zip(*seen, strict=True) if seen else ((0,), (0,))
         x, y, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
         if not w and not h:
-            raise ValueError(
+            raise ConfigError(
                 f"{where} has no bbox, and no mask and no two labelled keypoints that "
                 "it could be taken from"
             )
@@ -152,10 +153,10 @@ class Cleaner:
             self.supplied[f"area, taken from {source}"] += 1
             area, given = _area_of(extent, box), "taken from the mask"
         elif area is None or area < 0:
-            raise ValueError(f"{where}: area={short(given)} is not a number of pixels")
+            raise ConfigError(f"{where}: area={short(given)} is not a number of pixels")
         largest = max(box[2] * box[3], size[0] * size[1] if size else MAX_SIDE**2)
         if area > 1.01 * largest + 1:  # rounding
-            raise ValueError(
+            raise ConfigError(
                 f"{where}: area={short(given)} is more than its box and its image have "
                 "pixels"
             )
@@ -193,7 +194,9 @@ def _check_near(
         if low < -margin or high > side + margin:
             far = short(low if low < -margin else high)
             of = f"of {width} x {height} pixels" if size else "of any size"
-            raise ValueError(f"{where}: {key} lies at {far}, far outside an image {of}")
+            raise ConfigError(
+                f"{where}: {key} lies at {far}, far outside an image {of}"
+            )
 
 
 def _flag(raw: dict[str, Any], key: str, where: str) -> int:
@@ -202,5 +205,5 @@ def _flag(raw: dict[str, Any], key: str, where: str) -> int:
         return 0
     flag = int(value) if isinstance(value, bool) else number(value)
     if flag not in (0, 1):
-        raise ValueError(f"{where}: {key}={short(value)} is not 0 or 1")
+        raise ConfigError(f"{where}: {key}={short(value)} is not 0 or 1")
     return int(flag)

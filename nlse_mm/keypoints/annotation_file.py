@@ -8,7 +8,8 @@ from typing import Any
 from mmengine.logging import print_log
 from pycocotools.coco import COCO
 
-from nlse_mm.engine.coco_json import LISTS, read_coco, short
+from nlse_mm.errors import ConfigError
+from nlse_mm.validation.coco_json import LISTS, read_coco, short
 
 from .annotation import Cleaner
 from .annotation_lists import Entry, by_id, check_categories, check_images, id_of
@@ -79,7 +80,7 @@ def read_keypoints(
                 _check_mask(raw.get("segmentation"), size, where)
             kept.append(dict(clean, image_id=image["id"], category_id=category["id"]))
     if left_out and left_out.total() == len(content["annotations"]):
-        raise ValueError(
+        raise ConfigError(
             f"{name}: of none of its {left_out.total()} annotations both image_id and "
             f"category_id are ids of its images and categories"
         )
@@ -87,7 +88,7 @@ def read_keypoints(
     for c in classes:
         own = sum(a["category_id"] == chosen[c]["id"] for a in kept)
         if own and not has_keypoints[c] and is_absent(chosen[c].get("keypoints")):
-            raise ValueError(
+            raise ConfigError(
                 f"{name} has no keypoints in its category {c!r}, neither names nor in "
                 f"any of its {own} annotations: CocoKeypointDataset needs a "
                 "person_keypoints_*.json, and this may be an instances_*.json"
@@ -116,7 +117,7 @@ def _is_left_out(annotation: Entry) -> bool:
 
 def _check_mask(segmentation: Any, size: tuple[int, int] | None, where: str) -> None:
     if is_absent(segmentation):
-        raise ValueError(
+        raise ConfigError(
             f"{where} has no segmentation, and the pipeline loads masks (with_mask)"
         )
     if isinstance(segmentation, list):  # MMDetection leaves such polygons out
@@ -128,7 +129,7 @@ def _check_mask(segmentation: Any, size: tuple[int, int] | None, where: str) -> 
         if not segmentation:
             return
     if not is_polygons(segmentation) and mask_extent(segmentation, size) is None:
-        raise ValueError(
+        raise ConfigError(
             f"{where}: segmentation={short(segmentation)} is neither polygons nor an "
             "RLE of the image's size, and the pipeline loads masks (with_mask)"
         )

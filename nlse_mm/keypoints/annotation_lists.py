@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nlse_mm.engine.coco_json import short
+from nlse_mm.errors import ConfigError
+from nlse_mm.validation.coco_json import short
 
 from .values import MAX_SIDE, identifier, is_absent, whole
 
@@ -28,9 +29,9 @@ def id_of(entry: Entry, key: str, where: str) -> str:
     """
     value = entry.get(key)
     if value is None:
-        raise ValueError(f"{where} has no {key}")
+        raise ConfigError(f"{where} has no {key}")
     if identifier(value) is None:
-        raise ValueError(
+        raise ConfigError(
             f"{where}: {key}={short(value)} is not an id: a whole number or a text"
         )
     return id_text(value)
@@ -48,7 +49,7 @@ def by_id(entries: list[Entry], what: str, name: str) -> dict[str, Entry]:
         key = id_of(entry, "id", where)
         copy = dict(entry, id=identifier(entry["id"]))
         if found.setdefault(key, copy) != copy:
-            raise ValueError(f"{where}: id={short(entry['id'])} is another one's, too")
+            raise ConfigError(f"{where}: id={short(entry['id'])} is another one's, too")
     return found
 
 
@@ -66,28 +67,28 @@ def check_categories(
     for i, entry in enumerate(entries):
         found.append(entry.get("name"))
         if not isinstance(found[-1], str):
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: categories[{i}]: name={short(found[-1])} is not a text"
             )
     missing = [c for c in classes if c not in found]
     if missing:
-        raise ValueError(
+        raise ConfigError(
             f"{name} has no category {missing}: its categories are {sorted(found)}"
         )
     twice = [c for c in classes if found.count(c) > 1]
     if twice:
-        raise ValueError(f"{name} has {found.count(twice[0])} categories {twice[0]!r}")
+        raise ConfigError(f"{name} has {found.count(twice[0])} categories {twice[0]!r}")
     for i, entry in enumerate(entries):
         given = entry.get("keypoints")
         if entry["name"] not in classes or is_absent(given):
             continue
         if not isinstance(given, list) or not all(isinstance(k, str) for k in given):
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: categories[{i}]: keypoints={short(given)} is not a list of "
                 "names"
             )
         if tuple(given) != tuple(names):
-            raise ValueError(
+            raise ConfigError(
                 f"{name} has {len(given)} keypoints {tuple(given)} in its category "
                 f"{entry['name']!r}, and the config's metainfo has {len(names)}: "
                 f"{tuple(names)}"
@@ -107,12 +108,12 @@ def check_images(entries: list[Entry], with_sizes: bool, name: str) -> dict[str,
         for key in ("file_name", "width", "height"):
             value = image.get(key)
             if is_absent(value) and with_sizes:
-                raise ValueError(f"{where} has no {key}")
+                raise ConfigError(f"{where} has no {key}")
             if is_absent(value):
                 image[key] = None
             elif key == "file_name":
                 if not isinstance(value, str) or "\0" in value:
-                    raise ValueError(f"{where}: {key}={short(value)} is not a name")
+                    raise ConfigError(f"{where}: {key}={short(value)} is not a name")
             else:
                 image[key] = _side(value, f"{where}: {key}")
     return images
@@ -121,7 +122,7 @@ def check_images(entries: list[Entry], with_sizes: bool, name: str) -> dict[str,
 def _side(value: Any, what: str) -> int:
     side = whole(value)
     if side is None or not 0 < side <= MAX_SIDE:
-        raise ValueError(
+        raise ConfigError(
             f"{what}={short(value)} is not a number of pixels from 1 to {MAX_SIDE}"
         )
     return side

@@ -12,6 +12,8 @@ from mmcv.transforms import Resize as ResizeOfMMCV
 from mmdet.datasets.transforms import Albu
 from mmengine.dataset import Compose
 
+from nlse_mm.errors import ConfigError
+
 from .known_transforms import (
     LOADERS,
     MOVING,
@@ -58,7 +60,7 @@ def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
             watched.append(i)
     is_packed_without = found.stock_packer and not found.packs_keypoints
     if found.refusals and not (test_mode and is_packed_without):
-        raise ValueError(found.refusals[0])
+        raise ConfigError(found.refusals[0])
     if not test_mode:
         _check_ends(found)
     if not watched:
@@ -76,12 +78,12 @@ def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
 def _check_ends(found: "Found") -> None:
     """Check that keypoints are loaded if packed, and packed if loaded."""
     if found.packs_keypoints and found.stock_loader and not found.may_load:
-        raise ValueError(
+        raise ConfigError(
             f"the pipeline packs keypoints, and {found.stock_loader} loads none: use "
             "nlse_mm.LoadKeypoints in its place"
         )
     if found.is_loaded and found.stock_packer and not found.packs_keypoints:
-        raise ValueError(
+        raise ConfigError(
             f"the pipeline loads keypoints, and {found.stock_packer} drops them: use "
             "nlse_mm.PackKeypoints in its place"
         )

@@ -6,6 +6,7 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import DATASETS
 
 from .annotation_file import index, read_keypoints
@@ -40,7 +41,7 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
     def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
         given = set(metainfo or {}) & set(KEYS)
         if "keypoints" in given and given != set(KEYS):
-            raise ValueError(
+            raise ConfigError(
                 f"metainfo has keypoints but no {sorted(set(KEYS) - given)}: other "
                 "keypoints than COCO's need all of them (flip_pairs=None: unknown)"
             )
@@ -90,7 +91,7 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
         if not self.test_mode and fewest:
             infos = [info for info in infos if _labelled(info) >= fewest]
         if not infos:
-            raise ValueError(
+            raise ConfigError(
                 f"{self.ann_file}: filter_cfg={self.filter_cfg} leaves none of its "
                 f"{len(self.data_list)} images"
             )

@@ -9,6 +9,8 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes, register_box, register_box_converter
 from torch import Tensor
 
+from nlse_mm.errors import ConfigError
+
 from .moved import check_keypoints_moved, note_image
 
 _OF_INSTANCES = ("gt_bboxes_labels", "gt_ignore_flags")
@@ -134,7 +136,7 @@ def _traced(boxes: HorizontalBoxes | np.ndarray | None, results: dict) -> Traced
     if isinstance(boxes, HorizontalBoxes):
         return TracedBoxes(boxes.tensor)
     if not isinstance(boxes, np.ndarray):
-        raise ValueError(
+        raise ConfigError(
             f"keypoints can't follow boxes of the kind {type(boxes).__name__}: "
             "LoadKeypoints needs box_type='hbox'"
         )

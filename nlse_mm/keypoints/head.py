@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlse_mm.arguments import checked
-from nlse_mm.backbones.plugged_trunk import build_plugin
-from nlse_mm.backbones.plugin_line import (
+from nlse_mm.errors import ConfigError
+from nlse_mm.placement.entries import (
     Entries,
     are_integers,
     check_is_list,
     check_keys,
     check_plugin,
 )
+from nlse_mm.placement.plugged_backbone import build_plugin
 from nlse_mm.registry import MODELS
 
 LEAST = dict(num_keypoints=1, num_convs=1, in_channels=1, conv_out_channels=1)
@@ -92,7 +93,7 @@ class KeypointRCNNHead(BaseModule):
         check_plugin(entry["cfg"], key)
         after = entry["after_convs"]
         if not are_integers(after):
-            raise ValueError(
+            raise ConfigError(
                 f"{key}: after_convs={after!r} is not a tuple of integers, such as "
                 "(1, 3, 5, 7)"
             )
@@ -104,7 +105,7 @@ class KeypointRCNNHead(BaseModule):
             )
         for i in after:
             if i not in range(num_convs):
-                raise ValueError(
+                raise ConfigError(
                     f"{key}: after_convs={tuple(after)} has {i}, which is not in 0 to "
                     f"{num_convs - 1} (num_convs={num_convs})"
                 )

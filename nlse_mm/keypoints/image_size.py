@@ -1,5 +1,7 @@
 """Compare an image with the size that its annotation file says."""
 
+from nlse_mm.errors import ConfigError
+
 
 def check_image_size(results: dict) -> None:
     """Check that the image is as its keypoints were marked on it.
@@ -16,7 +18,7 @@ def check_image_size(results: dict) -> None:
     if not all(said) or size == said:  # an image from memory has no file
         return
     turned = "; an EXIF orientation may turn it" if size == said[::-1] else ""
-    raise ValueError(
+    raise ConfigError(
         f"the image {results.get('img_path')} is {size[0]} x {size[1]} (H x W), but "
         f"its annotation file says {said[0]} x {said[1]}{turned}: keypoints would not "
         "lie where they belong"

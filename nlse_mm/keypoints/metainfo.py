@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nlse_mm.errors import ConfigError
+
 from .sides import other_side, side_of
 
 KEYS = ("keypoints", "flip_pairs", "skeleton", "sigmas")
@@ -61,17 +63,17 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
     """
     classes = metainfo.get("classes")
     if isinstance(classes, str):
-        raise ValueError(
+        raise ConfigError(
             f"metainfo classes={classes!r} is one string, not a list of names: write "
             f"({classes!r},), with a comma, for one class"
         )
     names = metainfo.get("keypoints")
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"metainfo keypoints={names} is not a list of distinct names")
+        raise ConfigError(f"metainfo keypoints={names} is not a list of distinct names")
     for key in ("flip_pairs", "skeleton"):
         for pair in metainfo.get(key) or ():
             if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(names):
-                raise ValueError(
+                raise ConfigError(
                     f"metainfo {key} has {tuple(pair)}, which is not two of the "
                     f"keypoints {tuple(names)}"
                 )
@@ -79,7 +81,7 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
     spreads = list(sigmas) if np.iterable(sigmas) else []
     usable = [s for s in spreads if isinstance(s, Real) and 0 < s < float("inf")]
     if not len(names) == len(spreads) == len(usable):
-        raise ValueError(
+        raise ConfigError(
             f"metainfo sigmas={sigmas} is not {len(names)} numbers above 0, one for "
             "each of the keypoints"
         )
@@ -91,25 +93,25 @@ def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
     paired = [name for pair in pairs for name in pair]
     twice = {name for name in paired if paired.count(name) > 1}
     if twice:
-        raise ValueError(f"metainfo flip_pairs names {sorted(twice)} more than once")
+        raise ConfigError(f"metainfo flip_pairs names {sorted(twice)} more than once")
     others = {name: other_side(name, names) for name in names}
     for a, b in pairs:
         is_wrong = others[a] not in (None, b) or others[b] not in (None, a)
         if is_wrong or any(_says(a, side) and _says(b, side) for side in SIDES):
             right = next((n for n in (others[a], others[b]) if n), None)
             hint = f": {right!r} is the other side of one" if right else ""
-            raise ValueError(
+            raise ConfigError(
                 f"metainfo flip_pairs has ({a!r}, {b!r}), which are not left and right "
                 f"of the same{hint}"
             )
     for name, other in others.items():
         if other is not None and {name, other} - set(paired):
             pair = (name, other) if side_of(name) != "right" else (other, name)
-            raise ValueError(f"metainfo flip_pairs has no pair {pair} ({_UNKNOWN})")
+            raise ConfigError(f"metainfo flip_pairs has no pair {pair} ({_UNKNOWN})")
     alone = [name for name in names if name not in paired]
     left, right = ([n for n in alone if _says(n, side)] for side in SIDES)
     if left and right:
-        raise ValueError(
+        raise ConfigError(
             f"metainfo flip_pairs says nothing of {', '.join(map(repr, left + right))}"
             f": which is whose other side? ({_UNKNOWN})"
         )

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import METRICS
 
 from .annotation_file import index, read_keypoints
@@ -71,9 +72,9 @@ class CocoKeypointMetric(BaseMetric):
         self.metrics = [metric] if isinstance(metric, str) else list(metric)
         unknown = [m for m in self.metrics if m not in KINDS]
         if unknown or not self.metrics:
-            raise ValueError(f"metric={metric!r} is not one or more of {KINDS}")
+            raise ConfigError(f"metric={metric!r} is not one or more of {KINDS}")
         if format_only and outfile_prefix is None:
-            raise ValueError("format_only=True needs outfile_prefix, and it is None")
+            raise ConfigError("format_only=True needs outfile_prefix, and it is None")
         self.ann_file = ann_file
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
@@ -102,7 +103,7 @@ class CocoKeypointMetric(BaseMetric):
         for sample in data_samples:
             found = sample["pred_instances"]
             if "keypoints" in self.metrics and "keypoints" not in found:
-                raise ValueError(
+                raise ConfigError(
                     "the predictions have no keypoints: metric='keypoints' needs a "
                     "model with a keypoint head (roi_head.type="
                     "'nlse_mm.KeypointRoIHead')"
@@ -120,7 +121,7 @@ class CocoKeypointMetric(BaseMetric):
         for image in results:
             key = id_text(image["img_id"])
             if key not in known and not self.format_only:
-                raise ValueError(
+                raise ConfigError(
                     f"{self.ann_file} has no image with the id {image['img_id']!r}, "
                     "which the data set has: ann_file of the evaluator is of other "
                     "images"

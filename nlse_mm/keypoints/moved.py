@@ -11,6 +11,8 @@ import numpy as np
 from mmdet.structures.bbox import BaseBoxes
 from mmengine.dataset import Compose
 
+from nlse_mm.errors import ConfigError
+
 NOTE = "gt_keypoints_note"
 
 
@@ -30,7 +32,7 @@ def check_keypoints_moved(results: dict, before: str) -> None:
     geometry, keypoints = results[NOTE]
     now = results["gt_keypoints"]
     if np.array_equal(now, keypoints) and _is_moved(now, geometry, _geometry(results)):
-        raise ValueError(
+        raise ConfigError(
             f"a transform before {before} has moved the image and not the keypoints: "
             "use nlse_mm's own, such as nlse_mm.ResizeKeypoints for Resize and "
             "nlse_mm.FlipKeypoints for RandomFlip"
@@ -127,7 +129,7 @@ def _compare(before: Snapshot, after: Snapshot | None, name: str) -> None:
     elif _is_reordered(before[1], after[1]):
         what = "changes the order of the boxes"
     if what:
-        raise ValueError(
+        raise ConfigError(
             f"{name} {what} and leaves the keypoints as they were: let it move "
             "results['gt_keypoints'] (R, K, 3) too, or put "
             "nlse_mm.keypoints.MovesKeypoints in front of the class it inherits from"

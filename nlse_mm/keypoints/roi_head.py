@@ -13,6 +13,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import MODELS
 
 from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
@@ -101,7 +102,7 @@ class KeypointRoIHead(StandardRoIHead):
         for truth in instances:
             K = truth.keypoints.shape[1]
             if len(truth) and number not in (None, K):
-                raise ValueError(
+                raise ConfigError(
                     f"roi_head.keypoint_head.num_keypoints={number}, but the data set "
                     f"has {K} keypoints: the numbers must be equal"
                 )
@@ -158,14 +159,14 @@ def _check_keypoints(samples: SampleList) -> None:
     """Check that the samples have what teaches a keypoint head."""
     for sample in samples:
         if "keypoints" not in sample.gt_instances:
-            raise ValueError(
+            raise ConfigError(
                 "the model has a keypoint head, and the training samples have no "
                 "keypoints: train_dataloader.dataset needs type="
                 "'nlse_mm.CocoKeypointDataset', and its pipeline nlse_mm.LoadKeypoints "
                 "and nlse_mm.PackKeypoints"
             )
         if sample.get("gt_of_original_image"):
-            raise ValueError(
+            raise ConfigError(
                 "the image was resized or flipped before nlse_mm.LoadKeypoints loaded "
                 "its keypoints, as is done for testing: in train_dataloader.dataset."
                 "pipeline it belongs in front of what moves the image"

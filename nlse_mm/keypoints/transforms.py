@@ -28,6 +28,7 @@ from mmdet.datasets.transforms import (
 )
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import TRANSFORMS
 
 from .follow_boxes import MovesKeypoints
@@ -51,7 +52,7 @@ class LoadKeypoints(LoadAnnotations):
         K = results.get("num_keypoints", 0)
         instances = results.get("instances", [])
         if any("keypoints" not in instance for instance in instances):
-            raise ValueError(
+            raise ConfigError(
                 f"{type(self).__name__} needs a data set whose instances have "
                 "keypoints: type='nlse_mm.CocoKeypointDataset'"
             )
@@ -102,7 +103,7 @@ class FlipKeypoints(MovesKeypoints, RandomFlip):
             return
         indices = results.get("flip_indices")
         if indices is None:
-            raise ValueError(
+            raise ConfigError(
                 "a flip needs to know which keypoints are left and right: metainfo "
                 "flip_pairs is None; give the pairs, or take the flip out"
             )
@@ -148,7 +149,7 @@ class AffineKeypoints(MovesKeypoints, RandomAffine):
     def transform(self, results: dict) -> dict | None:
         """Move image, boxes and keypoints."""
         if "gt_masks" in results:
-            raise ValueError(
+            raise ConfigError(
                 f"{type(self).__name__} moves no masks: load the keypoints with "
                 "with_mask=False, or use nlse_mm.RotateKeypoints, ShearXKeypoints or "
                 "TranslateXKeypoints, which move them"
@@ -231,7 +232,7 @@ class PackKeypoints(PackDetInputs):
         keypoints = torch.as_tensor(results["gt_keypoints"])
         boxes = results.get("gt_bboxes")
         if boxes is not None and len(boxes) != len(keypoints):
-            raise ValueError(
+            raise ConfigError(
                 f"an image has {len(boxes)} boxes and keypoints of {len(keypoints)} "
                 f"instances when {type(self).__name__} gets them: a transform before "
                 "it adds or drops boxes and not their keypoints (Mosaic, MixUp and "

@@ -12,6 +12,7 @@ from mmdet.structures.bbox import bbox2roi, bbox_flip
 from torch import Tensor
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.registry import MODELS
 
 from .heatmap import heatmaps_to_keypoints
@@ -37,12 +38,12 @@ class KeypointTTAModel(DetTTAModel):
         super().__init__(**kwargs)
         roi_head = getattr(self.module, "roi_head", None)
         if not hasattr(roi_head, "keypoint_head"):
-            raise ValueError(
+            raise ConfigError(
                 f"KeypointTTAModel needs a model with a keypoint head, and roi_head is "
                 f"{type(roi_head).__name__}"
             )
         if roi_head.with_mask:
-            raise ValueError(
+            raise ConfigError(
                 "KeypointTTAModel merges boxes and keypoints, not masks: take "
                 "roi_head.mask_head out (mask_head=None, mask_roi_extractor=None)"
             )
@@ -124,7 +125,7 @@ def mirror_maps(maps: Tensor, direction: str, indices: Any) -> Tensor:
     """
     if direction != "diagonal":
         if indices is None:
-            raise ValueError(
+            raise ConfigError(
                 "flipped views need to know which keypoints are left and right: "
                 "metainfo flip_pairs is None"
             )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nlse_mm import ops
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.ops.tracing import is_recording
 from nlse_mm.registry import MODELS
 
@@ -84,11 +85,11 @@ class _NonLocalNd(nn.Module):
     ):
         super().__init__()
         if mode not in MODES:
-            raise ValueError(f"mode={mode!r} is not one of {MODES}")
+            raise ConfigError(f"mode={mode!r} is not one of {MODES}")
         if reduction < 1:
-            raise ValueError(f"reduction={reduction} is not an integer of at least 1")
+            raise ConfigError(f"reduction={reduction} is not an integer of at least 1")
         if pool_first and not sub_sample:
-            raise ValueError("pool_first=True has no meaning without sub_sample=True")
+            raise ConfigError("pool_first=True has no meaning without sub_sample=True")
         self.in_channels = in_channels
         self.inter_channels = max(in_channels // reduction, 1)
         self.reduction = reduction
@@ -200,7 +201,7 @@ class _NonLocalNd(nn.Module):
             return
         if min(x.shape[2:][-2:]) < 2:
             size = " x ".join(map(str, x.shape[2:]))
-            raise ValueError(f"sub_sample=True needs 2 positions each way, not {size}")
+            raise ConfigError(f"sub_sample=True needs 2 positions each way, not {size}")
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Theta (N, P, D), phi (N, Q, D) and g (N, Q, D) of ``x``."""

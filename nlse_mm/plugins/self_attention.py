@@ -10,12 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nlse_mm.arguments import checked
+from nlse_mm.errors import ConfigError
 from nlse_mm.ops.layout import memory_format
-from nlse_mm.ops.relative import (
-    attend_in_blocks,
-    separable_attention,
-    separable_means,
-)
+from nlse_mm.ops.relative import attend_in_blocks, separable_attention, separable_means
 from nlse_mm.ops.tracing import is_observed, is_recording
 from nlse_mm.registry import MODELS
 
@@ -94,16 +91,16 @@ class SelfAttention2d(nn.Module):
         if num_heads is None:
             num_heads = 9 if kernel_size is None else kernel_size**2
         if encoding not in ENCODINGS:
-            raise ValueError(f"encoding={encoding!r} is not one of {ENCODINGS}")
+            raise ConfigError(f"encoding={encoding!r} is not one of {ENCODINGS}")
         if num_heads < 1:
-            raise ValueError(f"num_heads={num_heads} is not an integer of at least 1")
+            raise ConfigError(f"num_heads={num_heads} is not an integer of at least 1")
         if content and in_channels % num_heads:
-            raise ValueError(
+            raise ConfigError(
                 f"num_heads={num_heads} does not divide in_channels={in_channels}, "
                 "which content=True splits among the heads"
             )
         if out_channels is None and stride != 1:
-            raise ValueError(f"stride={stride} needs out_channels: a plugin adds to x")
+            raise ConfigError(f"stride={stride} needs out_channels: a plugin adds to x")
         _check_same_padding(kernel_size or 1, padding, dilation, groups)
         self.in_channels = in_channels
         self.residual = out_channels is None
@@ -200,7 +197,7 @@ class SelfAttention2d(nn.Module):
         if conv.padding != "same":
             pairs.append(conv.padding)
         if any(height != width for height, width in pairs):
-            raise ValueError(f"{conv} is not the same in height and in width")
+            raise ConfigError(f"{conv} is not the same in height and in width")
         (size, _), (stride, _), (dilation, _), *padding = pairs
         padding = padding[0][0] if padding else None
         _check_same_padding(size, padding, dilation, conv.groups)
@@ -265,9 +262,9 @@ def _check_same_padding(
 ) -> None:
     same = dilation * (kernel_size - 1) / 2
     if padding is not None and padding != same:
-        raise ValueError(
+        raise ConfigError(
             f"padding={padding} is not SAME padding, which for kernel_size="
             f"{kernel_size} and dilation={dilation} is {same:g}"
         )
     if groups != 1:
-        raise ValueError(f"groups={groups} is not 1: each head reads all channels")
+        raise ConfigError(f"groups={groups} is not 1: each head reads all channels")

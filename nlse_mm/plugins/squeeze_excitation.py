@@ -6,6 +6,7 @@ from mmengine.model import constant_init
 from torch import Tensor, nn
 
 from nlse_mm.arguments import checked, fits
+from nlse_mm.errors import ConfigError
 from nlse_mm.ops.excitation import excitation, excite_add_relu
 from nlse_mm.ops.precision import no_autocast
 from nlse_mm.ops.tracing import is_observed, is_recording
@@ -63,7 +64,7 @@ class SELayer(nn.Module):
     ):
         super().__init__()
         if not fits(reduction, int) or not 1 <= reduction <= in_channels:
-            raise ValueError(
+            raise ConfigError(
                 f"reduction={reduction!r} is not an integer between 1 and "
                 f"in_channels={in_channels}"
             )

@@ -9,7 +9,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from nlse_mm import registry
-from nlse_mm.engine.user_error import users_mistake
+from nlse_mm.training.user_error import user_error
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
@@ -170,7 +170,7 @@ def test_a_value_of_a_wrong_type_ends_in_a_sentence(found, config, key):
         pytest.raises(Exception) as caught,  # noqa: PT011 (which one is asked below)
     ):
         found.build(config)
-    sentence = users_mistake(caught.value)
+    sentence = user_error(caught.value)
     assert sentence is not None, repr(caught.value)
     assert "\n" not in sentence
     assert re.search(rf"\b{key}\b", sentence), sentence
@@ -186,7 +186,7 @@ def test_an_unknown_argument_ends_in_a_sentence(found, name, target):
         pytest.raises(TypeError) as caught,
     ):
         found.build(dict(given, type=f"nlse_mm.{name}", no_such_thing=1))
-    sentence = users_mistake(caught.value) or repr(caught.value)
+    sentence = user_error(caught.value) or repr(caught.value)
     assert re.match(rf"nlse_mm\.{name}.* has no argument 'no_such_thing'", sentence)
 
 

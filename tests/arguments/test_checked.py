@@ -12,9 +12,10 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from nlse_mm import backbones
-from nlse_mm.arguments import ArgumentError, checked
-from nlse_mm.backbones.toolbox import backbone_class as stock_class
+from nlse_mm.arguments import checked
+from nlse_mm.errors import ArgumentError
 from nlse_mm.plugins import NonLocal2d, SELayer, SelfAttention2d
+from nlse_mm.toolbox import backbone_class as stock_class
 
 NL = dict(type="nlse_mm.NonLocal2d")
 BN = dict(type="BN")
@@ -256,7 +257,7 @@ def test_a_base_says_what_it_refuses(in_mmdet, config, said):
 
 
 def test_an_empty_path_is_told_to_be_none():
-    from nlse_mm.engine.coco_json import read_coco
+    from nlse_mm.validation.coco_json import read_coco
 
     with pytest.raises(ValueError, match="ann_file='' is not the path"):
         read_coco("")

@@ -11,7 +11,8 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from nlse_mm.checkpoint import CheckpointError, load_state_dict_from
+from nlse_mm.checkpoint import load_state_dict_from
+from nlse_mm.errors import CheckpointError
 
 LEGACY = dict(pool_ceil_mode=True)
 
@@ -73,7 +74,8 @@ def test_each_family_fills_the_whole_trunk(
     checkpoint = named(renamed(weights, family))
     log = []
     monkeypatch.setattr(
-        "nlse_mm.checkpoint.published.print_log", lambda msg, **_: log.append(msg)
+        "nlse_mm.checkpoint.conversion.published.print_log",
+        lambda msg, **_: log.append(msg),
     )
     trunk = build(name, depth, init_cfg=pretrained(checkpoint), **kwargs)
     trunk.init_weights()
@@ -85,7 +87,7 @@ def test_each_family_fills_the_whole_trunk(
 
 @pytest.mark.parametrize("family", ["timm", "timm-legacy"])
 def test_senet_has_a_name_for_every_key(in_mmdet, renamed, family):
-    from nlse_mm.checkpoint.families import family_of, our_names
+    from nlse_mm.checkpoint.conversion.families import family_of, our_names
 
     with torch.device("meta"):
         keys = MODELS.build(dict(type="nlse_mm.SENet")).state_dict()

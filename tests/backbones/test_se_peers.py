@@ -120,7 +120,8 @@ def test_it_equals_timms(in_mmdet, named, monkeypatch, theirs, name, depth, kwar
     randomise(net)
     log = []
     monkeypatch.setattr(
-        "nlse_mm.checkpoint.published.print_log", lambda msg, **_: log.append(msg)
+        "nlse_mm.checkpoint.conversion.published.print_log",
+        lambda msg, **_: log.append(msg),
     )
     ours = build(
         name,

@@ -100,7 +100,7 @@ def real_checkpoint(tmp_path_factory):
 def log(monkeypatch):
     """The lines that ``print_log`` was given."""
     lines = []
-    for module in ("config_text", "coverage", "resume"):
+    for module in ("loading.config_text", "coverage.check", "loading.resume"):
         monkeypatch.setattr(
             f"nlse_mm.checkpoint.{module}.print_log", lambda msg, **_: lines.append(msg)
         )

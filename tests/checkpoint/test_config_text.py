@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 
 from nlse_mm.checkpoint import load_from_local
-from nlse_mm.checkpoint.config_text import is_plain_data
+from nlse_mm.checkpoint.loading.config_text import is_plain_data
 
 
 def program(mark):

@@ -10,7 +10,8 @@ from mmengine.registry import MODELS as ALL_MODELS
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, check_coverage
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.errors import CheckpointError
 from nlse_mm.registry import MODELS
 
 

@@ -7,9 +7,10 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, check_coverage
-from nlse_mm.checkpoint.dry_load import own_state
-from nlse_mm.checkpoint.weights import weights_of
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.checkpoint.coverage.dry_load import own_state
+from nlse_mm.checkpoint.coverage.weights import weights_of
+from nlse_mm.errors import CheckpointError
 
 pytest.importorskip("mmdet")
 

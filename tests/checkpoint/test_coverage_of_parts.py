@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, check_coverage
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.errors import CheckpointError
 from nlse_mm.registry import MODELS
 
 START = "backbone.conv3."

@@ -8,8 +8,9 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, check_coverage
-from nlse_mm.checkpoint.dry_load import dry_load, own_state
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.checkpoint.coverage.dry_load import dry_load, own_state
+from nlse_mm.errors import CheckpointError
 
 
 class Renaming(nn.Module):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nlse_mm.checkpoint import CheckpointError
-from nlse_mm.checkpoint.families import FAMILIES, family_of, our_names
+from nlse_mm.checkpoint.conversion.families import FAMILIES, family_of, our_names
+from nlse_mm.errors import CheckpointError
 
 # From the state dicts of timm 1.0.31 and MMPretrain 1.2.0. None: not the trunk's.
 NAMES = {

@@ -9,7 +9,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, local_loader
+from nlse_mm.checkpoint.loading import local_loader
+from nlse_mm.errors import CheckpointError
 
 
 class Attack:

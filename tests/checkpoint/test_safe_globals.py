@@ -12,7 +12,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
-from nlse_mm.checkpoint import allow_mmengine_types, restricted_pickle, safe_globals
+from nlse_mm.checkpoint import allow_mmengine_types
+from nlse_mm.checkpoint.loading import restricted_pickle, safe_globals
 
 
 class Calls:

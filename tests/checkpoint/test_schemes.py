@@ -9,7 +9,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader, get_mmcls_models
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError
+from nlse_mm.errors import CheckpointError
 
 R50 = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from nlse_mm.checkpoint import CheckpointError, load_from_local, load_state_dict_from
+from nlse_mm.checkpoint import load_from_local, load_state_dict_from
+from nlse_mm.errors import CheckpointError
 
 NAME = "timm://seresnet50.a1_in1k"
 FILE = "https://huggingface.co/timm/seresnet50.a1_in1k/resolve/main/model.safetensors"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from nlse_mm.checkpoint import CheckpointError
-from nlse_mm.checkpoint.families import family_of
-from nlse_mm.checkpoint.local_loader import load_from_local
+from nlse_mm.checkpoint.conversion.families import family_of
+from nlse_mm.checkpoint.loading.local_loader import load_from_local
+from nlse_mm.errors import CheckpointError
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from nlse_mm.checkpoint import CheckpointError, check_coverage
-from nlse_mm.checkpoint.weights import weights_of
+from nlse_mm.checkpoint import check_coverage
+from nlse_mm.checkpoint.coverage.weights import weights_of
+from nlse_mm.errors import CheckpointError
 
 WEIGHTS = nn.Linear(2, 2).state_dict()
 UNDER = "and MMEngine looks for them under state_dict: save them as "

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nlse_mm.backbones.plugin_line import PluginLine
 from nlse_mm.backbones.se_resnet import SE_POSITIONS
+from nlse_mm.placement.entries import BlockEntry
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = sorted(p.stem for p in CONFIGS.glob("*.py"))
@@ -65,7 +65,7 @@ def found(backbone):
     """Type, arguments and places of the plugins that a ResNet's config has."""
     plugins = []
     for number, config in enumerate(backbone.get("plugins") or ()):
-        line = PluginLine.parse(dict(config), f"plugins[{number}]")
+        line = BlockEntry.parse(dict(config), f"plugins[{number}]")
         cfg = dict(line.cfg)
         kind = cfg.pop("type")
         cfg["norm"] = bool(cfg.pop("norm_cfg", None))

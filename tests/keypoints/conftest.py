@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nlse_mm.registry import installed
+from nlse_mm.toolbox import installed
 
 if installed("mmdet"):
     from nlse_mm.keypoints.metainfo import COCO_PERSON

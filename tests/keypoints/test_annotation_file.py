@@ -10,10 +10,10 @@ from mmengine.registry import DATASETS, METRICS
 from pycocotools import mask as rle_tools
 from small_keypoint_file import META, NAMES, small
 
-from nlse_mm.engine.coco_json import check_large
-from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints.annotation_file import read_keypoints
 from nlse_mm.keypoints.mask_extent import mask_extent
+from nlse_mm.training.user_error import user_error
+from nlse_mm.validation.coco_json import check_large
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 REAL = Path("data/coco/annotations/person_keypoints_val2017.json")
@@ -237,7 +237,7 @@ def written(tmp_path, change):
 def the_sentence(call, path):
     with pytest.raises(ValueError, match=r".") as caught:
         call(path)
-    said = users_mistake(caught.value)
+    said = user_error(caught.value)
     assert said is not None, caught.value
     assert said.startswith(str(path))
     return said
@@ -526,7 +526,7 @@ def test_coco_s_areas_and_boxes_are_those_of_its_masks():
 def test_a_large_file_is_checked_without_being_parsed(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_text(TEXT)
-    monkeypatch.setattr("nlse_mm.engine.coco_json.read_coco", pytest.fail)
+    monkeypatch.setattr("nlse_mm.validation.coco_json.read_coco", pytest.fail)
     check_large(str(path))
     monkeypatch.undo()
     for content, words in (

@@ -11,8 +11,8 @@ import pytest
 from mmengine.registry import DATASETS, METRICS
 from small_keypoint_file import META, NAMES, keypoints, small
 
-from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints.annotation_file import read_keypoints
+from nlse_mm.training.user_error import user_error
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 NAN = float("nan")
@@ -152,7 +152,7 @@ def read(path):
 
 
 def check_sentence(error, path, changed):
-    said = users_mistake(error)
+    said = user_error(error)
     assert said is not None, repr(error)
     assert said.startswith(str(path))
     assert len(said) < 1000
@@ -200,7 +200,7 @@ def test_mutations_go_through_data_set_and_metric(tmp_path):
         path.write_bytes(garbled(seed)[0])
         both = [attempt(call, path) for call in (training_data, evaluated)]
         errors = [error for _, error in both if error is not None]
-        assert all(map(users_mistake, errors)), (seed, errors)
+        assert all(map(user_error, errors)), (seed, errors)
         if errors:
             continue
         taken += 1

@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
-from nlse_mm.engine.user_error import users_mistake
 from nlse_mm.keypoints import keypoints_to_heatmap
+from nlse_mm.training.user_error import user_error
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 HEIGHT, WIDTH = 96, 128
@@ -205,4 +205,4 @@ def test_samples_that_cannot_teach_keypoints_end_in_a_sentence(spoil, sentence):
     model = build().train()
     with pytest.raises(ValueError, match="keypoints") as refused:
         model(**batch(model, True, *images), mode="loss")
-    assert sentence in users_mistake(refused.value)
+    assert sentence in user_error(refused.value)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from nlse_mm.engine.data_files import check_data_files, fill_ann_files
-from nlse_mm.engine.user_error import UserError
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.data_files import check_data_files, fill_ann_files
 
 pytest.importorskip("mmdet")
 NAN = float("nan")
@@ -118,7 +118,7 @@ def config(**evaluator):
 
 
 def refusal(cfg):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         check_data_files(cfg, "train", "val")
     return str(caught.value)
 
@@ -322,10 +322,10 @@ def test_the_other_processes_of_a_machine_read_nothing(write, monkeypatch):
 
 def test_a_large_file_is_not_parsed_twice(write, monkeypatch):
     for name in ("coco_json", "coco_check"):
-        monkeypatch.setattr(f"nlse_mm.engine.{name}.SMALL", 100)
+        monkeypatch.setattr(f"nlse_mm.validation.{name}.SMALL", 100)
     cfg = config(ann_file="val.json")
     with monkeypatch.context() as forbidden:
-        forbidden.setattr("nlse_mm.engine.coco_check.read_object", pytest.fail)
+        forbidden.setattr("nlse_mm.validation.coco_check.read_object", pytest.fail)
         check_data_files(cfg, "train", "val")
     write("val", TEXT[:300].encode())
     assert "val.json is cut short" in refusal(cfg)

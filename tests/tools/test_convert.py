@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlse_mm.checkpoint.published import read_published
+from nlse_mm.checkpoint.conversion.published import read_published
 
 ROOT = Path(__file__).parents[2]
 LEGACY = {

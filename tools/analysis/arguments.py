@@ -7,7 +7,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from mmengine.config import DictAction
 
-from nlse_mm.engine.user_error import UserError
+from nlse_mm.errors import ConfigError
 
 
 def make_parser(doc: str) -> argparse.ArgumentParser:
@@ -52,11 +52,11 @@ def check_figure(path: Path) -> None:
     """Refuse a file that Matplotlib can't write, before the work for it begins.
 
     Raises:
-        UserError: If the suffix is not that of an image.
+        ConfigError: If the suffix is not that of an image.
     """
     suffixes = FigureCanvasBase.get_supported_filetypes()
     if path.suffix[1:] not in suffixes:
-        raise UserError(f"--out {path} does not end in one of {', '.join(suffixes)}")
+        raise ConfigError(f"--out {path} does not end in one of {', '.join(suffixes)}")
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:

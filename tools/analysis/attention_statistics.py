@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nlse_mm.analysis import AttentionMeter
 from nlse_mm.analysis.statistics import FIELDS
-from nlse_mm.engine.user_error import in_one_sentence
+from nlse_mm.training.user_error import in_one_sentence
 
 
 @in_one_sentence

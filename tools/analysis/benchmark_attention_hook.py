@@ -19,8 +19,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 
 from nlse_mm.analysis import AttentionMeter, AttentionStatisticsHook
-from nlse_mm.engine.config import load_config
-from nlse_mm.engine.user_error import in_one_sentence
+from nlse_mm.training.config import load_config
+from nlse_mm.training.user_error import in_one_sentence
 
 COLUMNS = ("step, ms", "measuring adds, ms", "interval", "share of the training")
 

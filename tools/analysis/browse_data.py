@@ -15,10 +15,11 @@ import numpy as np
 from arguments import add_cfg_options, add_output, make_parser
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 
-from nlse_mm.engine.config import load_config
-from nlse_mm.engine.data_files import check_data_files
-from nlse_mm.engine.seed_worker import seed_everything
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.config import load_config
+from nlse_mm.training.data_files import check_data_files
+from nlse_mm.training.seed_worker import seed_everything
+from nlse_mm.training.user_error import in_one_sentence
 
 
 def name_of(sample: Any, number: int) -> str:
@@ -37,11 +38,11 @@ def main() -> None:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.number < 1:
-        raise UserError(f"--number {args.number} is not 1 or more")
+        raise ConfigError(f"--number {args.number} is not 1 or more")
     cfg = load_config(args)
     for key in ("train_dataloader", "visualizer"):
         if cfg.get(key) is None:
-            raise UserError(f"{args.config} has no {key}, which browsing needs")
+            raise ConfigError(f"{args.config} has no {key}, which browsing needs")
     check_data_files(cfg, "train")
     init_default_scope(cfg.get("default_scope") or "mmengine")
     seed_everything(args.seed)

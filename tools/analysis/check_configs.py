@@ -33,7 +33,7 @@ from rich.table import Table
 from shipped.check import BLOCK_BY_BLOCK, NotHereError, check
 from shipped.definitions import Definition, collect, leaves
 
-from nlse_mm.registry import installed
+from nlse_mm.toolbox import installed
 
 ENOUGH = 0.99
 

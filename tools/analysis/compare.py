@@ -30,8 +30,9 @@ from comparison.report import as_csv, common_metrics, figure, markdown, tabulate
 from comparison.run import Run
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from nlse_mm.engine.config import load_config
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.config import load_config
+from nlse_mm.training.user_error import in_one_sentence
 
 POLL_SECONDS = 0.3
 
@@ -66,7 +67,7 @@ def plan(args: argparse.Namespace) -> list[Run]:
     """List the runs, seed by seed: stopped early, it compares all configs.
 
     Raises:
-        UserError: For what can be seen to be wrong before any training.
+        ConfigError: For what can be seen to be wrong before any training.
     """
     names = [path.stem for path in args.configs]
     for wrong, sentence in (
@@ -77,7 +78,7 @@ def plan(args: argparse.Namespace) -> list[Run]:
         (args.at_once < 1, f"--at-once {args.at_once} is not 1 or more"),
     ):
         if wrong:
-            raise UserError(sentence)
+            raise ConfigError(sentence)
     environment = {}
     if args.at_once > 1 and not torch.cuda.is_available():
         cores = len(os.sched_getaffinity(0))
@@ -97,11 +98,11 @@ def read(path: Path, options: list[str]) -> str:
     """Write all that the config holds, as train.py will read it.
 
     Raises:
-        UserError: If it can't be read or has nothing to evaluate with.
+        ConfigError: If it can't be read or has nothing to evaluate with.
     """
     for option in options:
         if "=" not in option:
-            raise UserError(f"--cfg-options {option} is not KEY=VALUE")
+            raise ConfigError(f"--cfg-options {option} is not KEY=VALUE")
     parser = argparse.ArgumentParser()
     add_cfg_options(parser)
     words = ["--cfg-options", *options] if options else []
@@ -109,7 +110,7 @@ def read(path: Path, options: list[str]) -> str:
     common = argparse.Namespace(config=path, work_dir="")
     cfg = load_config(parser.parse_args(words, common))
     if cfg.get("test_evaluator") is None:
-        raise UserError(f"{path} has no test_evaluator, which gives the metrics")
+        raise ConfigError(f"{path} has no test_evaluator, which gives the metrics")
     return json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
 
 
@@ -120,7 +121,7 @@ def only_one(work_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another comparison is working in {work_dir}") from None
+            raise ConfigError(f"another comparison is working in {work_dir}") from None
         yield
 
 
@@ -128,7 +129,7 @@ def carry_out(runs: list[Run], args: argparse.Namespace) -> None:
     """Train and evaluate what isn't, ``args.at_once`` beside each other.
 
     Raises:
-        UserError: If a run fails, or its metrics lack one that was asked for.
+        ConfigError: If a run fails, or its metrics lack one that was asked for.
     """
     waiting = [run for run in runs if run.metrics is None]
     finished = [run for run in runs if run.metrics is not None]
@@ -185,10 +186,12 @@ def time_left(
 
 
 def check_metrics(run: Run, wanted: list[str] | None) -> None:
-    """Raise UserError if the finished run lacks one of the ``wanted``."""
+    """Raise ConfigError if the finished run lacks one of the ``wanted``."""
     for name in wanted or []:
         if name not in run.metrics:
-            raise UserError(f"--metrics {name} is not one of {', '.join(run.metrics)}")
+            raise ConfigError(
+                f"--metrics {name} is not one of {', '.join(run.metrics)}"
+            )
 
 
 def report(runs: list[Run], args: argparse.Namespace) -> None:

@@ -33,13 +33,9 @@ from rich.table import Table
 
 from nlse_mm.analysis.complexity import Complexity, complexity
 from nlse_mm.analysis.plugin_lines import split
-from nlse_mm.engine.user_error import (
-    USERS_MISTAKE,
-    UserError,
-    in_one_sentence,
-    users_mistake,
-)
-from nlse_mm.registry import installed, why_broken
+from nlse_mm.errors import ConfigError
+from nlse_mm.toolbox import installed, why_broken
+from nlse_mm.training.user_error import USER_ERROR, in_one_sentence, user_error
 
 COLUMNS = ("config", "M param.", "GMAC", "MiB", "+ M", "+ GMAC", "+ MiB")
 
@@ -64,7 +60,7 @@ def main() -> None:
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     if failures:
-        sys.exit(USERS_MISTAKE)
+        sys.exit(USER_ERROR)
 
 
 def show(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
@@ -81,10 +77,10 @@ def show(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
 
 def sentence(path: str, error: Exception) -> str:
     """Which config can't be counted, and why."""
-    if isinstance(error, UserError):
+    if isinstance(error, ConfigError):
         return str(error)
     said = " ".join(str(error).split())
-    why = users_mistake(error) or f"{type(error).__name__}: {said}"
+    why = user_error(error) or f"{type(error).__name__}: {said}"
     return f"the config {path} can't be counted: {why}"
 
 
@@ -104,14 +100,14 @@ def parse_args() -> argparse.Namespace:
 def rows_of(path: str, shape: tuple[int, int]) -> list[tuple[str, ...]]:
     """The rows of one config: its own, and one for each plugin line."""
     if not Path(path).is_file():
-        raise UserError(f"the config {path} does not exist")
+        raise ConfigError(f"the config {path} does not exist")
     config = Config.fromfile(path)
     if "model" not in config:
-        raise UserError(f"the config {path} has no model")
+        raise ConfigError(f"the config {path} has no model")
     scope = config.get("default_scope") or "mmengine"
     missing = None if installed(scope) else f"{scope} is not installed"
     if why := missing or why_broken(scope, "MODELS"):
-        raise UserError(f"the config {path} has default_scope={scope!r}, and {why}")
+        raise ConfigError(f"the config {path} has default_scope={scope!r}, and {why}")
     with DefaultScope.overwrite_default_scope(config.get("default_scope")):
         own = count(
             config.model.to_dict(), shape

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlse_mm.engine.user_error import UserError
+from nlse_mm.errors import ConfigError
 
 DATA_HELP = (
     "a folder of images, or of one folder for each class, or COCO's "
@@ -33,16 +33,16 @@ def find_images(args: argparse.Namespace) -> list[Image]:
     """List the images of ``args.data``, or ``args.number`` of them, evenly spread.
 
     Raises:
-        UserError: If there is no image.
+        ConfigError: If there is no image.
     """
     data, number = args.data, args.number
     if number is not None and number < 1:
-        raise UserError(f"--number {number} is not 1 or more")
+        raise ConfigError(f"--number {number} is not 1 or more")
     if not data.exists():
-        raise UserError(f"the data {data} does not exist")
+        raise ConfigError(f"the data {data} does not exist")
     images = _in_folder(data) if data.is_dir() else _in_coco(data)
     if not images:
-        raise UserError(f"{data} has no image; it should be {DATA_HELP}")
+        raise ConfigError(f"{data} has no image; it should be {DATA_HELP}")
     number = min(number or len(images), len(images))
     return [images[i * len(images) // number] for i in range(number)]
 
@@ -75,12 +75,12 @@ def _in_coco(file: Path) -> list[Image]:
         for annotation in content["annotations"]:
             shown[annotation["image_id"]].add(names[annotation["category_id"]])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is not a COCO instances file") from error
+        raise ConfigError(f"{file} is not a COCO instances file") from error
     folder = file.parent.parent / file.stem.partition("_")[2]
     images = [
         Image(folder / image["file_name"], frozenset(shown[image["id"]]))
         for image in content["images"]
     ]
     if images and not images[0].path.is_file():
-        raise UserError(f"{file} names {images[0].path}, which does not exist")
+        raise ConfigError(f"{file} names {images[0].path}, which does not exist")
     return images

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from nlse_mm.engine.check_weights import checked_weights, refuses_other_weights
-from nlse_mm.engine.config import is_file_or_remote, load_config
-from nlse_mm.engine.user_error import UserError
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.check_weights import checked_weights, refuses_other_weights
+from nlse_mm.training.config import is_file_or_remote, load_config
 
 DETECTION = "mmdet"
 
@@ -28,12 +28,12 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     It is set up as the toolbox does it for inference, on a GPU where there is one.
 
     Raises:
-        UserError: For a config or a checkpoint that can't be used.
+        ConfigError: For a config or a checkpoint that can't be used.
     """
     config = load_config(args)
     path, scope = args.checkpoint, config.get("default_scope")
     if path is not None and not is_file_or_remote(path):
-        raise UserError(f"the checkpoint {path} does not exist")
+        raise ConfigError(f"the checkpoint {path} does not exist")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Warnings of classes and palettes, which aren't used, go nowhere.
     with warnings.catch_warnings(record=True):
@@ -44,7 +44,7 @@ def load_model(args: argparse.Namespace) -> nn.Module:
 
             _drop_labels(config)
         else:
-            raise UserError(
+            raise ConfigError(
                 f"{args.config} has default_scope={scope!r}, "
                 "which is neither 'mmdet' nor 'mmseg'"
             )
@@ -76,16 +76,16 @@ def read_image(path: Path) -> Any:
     """Read an image (H, W, 3) in RGB.
 
     Raises:
-        UserError: If it can't be read.
+        ConfigError: If it can't be read.
     """
     if not path.is_file():
-        raise UserError(f"the image {path} does not exist")
+        raise ConfigError(f"the image {path} does not exist")
     try:
         image = mmcv.imread(path, channel_order="rgb")
     except Exception as error:  # OpenCV's own, for what it can't decode
-        raise UserError(f"the image {path} can't be read") from error
+        raise ConfigError(f"the image {path} can't be read") from error
     if image is None:
-        raise UserError(f"the image {path} can't be read")
+        raise ConfigError(f"the image {path} can't be read")
     return image
 
 

@@ -27,7 +27,8 @@ from model_on_images import load_model, read_image, run
 from torch import nn
 
 from nlse_mm.analysis import Look, Placement, look, non_local_blocks, watching
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.user_error import in_one_sentence
 
 REGIONS = "roi_head."  # below it, a block runs on regions
 
@@ -112,7 +113,7 @@ def look_from(
     looks = {}
     for name, block in blocks.items():
         if name.startswith(REGIONS) or len(inputs[name]) != 1:
-            raise UserError(
+            raise ConfigError(
                 f"the block {name} does not run once on the whole image, but "
                 f"{len(inputs[name])} times, or on regions; --block chooses another"
             )

@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 from model_on_images import load_model, readable, run
 
 from nlse_mm.analysis import ExcitationMeter, RunningMoments, last_of_stages
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.user_error import in_one_sentence
 
 _CHANNELS = 50
 _CLASSES = 4  # in the paper's figure 6
@@ -51,7 +52,7 @@ def main() -> None:
     for c in classes:
         if c not in present:
             known = ", ".join(sorted(present)) or "none, as it is a plain folder"
-            raise UserError(f"no image shows the class {c!r}; there are {known}")
+            raise ConfigError(f"no image shows the class {c!r}; there are {known}")
     model = load_model(args)
     meter = ExcitationMeter(last_of_stages(model), classes)
     for image in readable(images):

@@ -22,8 +22,9 @@ from mmengine.runner import load_checkpoint
 from rich.progress import track
 
 from nlse_mm.analysis import Heads, look_at_heads
-from nlse_mm.engine.config import load_config
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.config import load_config
+from nlse_mm.training.user_error import in_one_sentence
 
 
 @in_one_sentence
@@ -45,7 +46,7 @@ def main() -> None:
     states = {"at the start": look_at_heads(model, args.reach)}
     for path in track(args.checkpoints, "Checkpoints"):
         if not Path(path).is_file():
-            raise UserError(f"the checkpoint {path} does not exist")
+            raise ConfigError(f"the checkpoint {path} does not exist")
         load_checkpoint(model, path, map_location="cpu")
         states[Path(path).stem] = look_at_heads(model, args.reach)
     save_figure(draw(states, args.reach), args.output, dpi=90)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from nlse_mm.checkpoint.families import FAMILIES
-from nlse_mm.checkpoint.published import read_published
-from nlse_mm.engine.user_error import UserError, in_one_sentence
+from nlse_mm.checkpoint.conversion.families import FAMILIES
+from nlse_mm.checkpoint.conversion.published import read_published
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.user_error import in_one_sentence
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -39,9 +40,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     if args.target.exists():
-        raise UserError(f"{args.target} exists already; nothing was written")
+        raise ConfigError(f"{args.target} exists already; nothing was written")
     if not args.target.parent.is_dir():
-        raise UserError(f"the folder {args.target.parent} of DST does not exist")
+        raise ConfigError(f"the folder {args.target.parent} of DST does not exist")
     published = read_published(args.source, source=args.family)
     checkpoint = dict(
         state_dict=published.weights, meta=dict(converted_from=published.family)

@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nlse_mm.engine.parent import die_with
-from nlse_mm.engine.user_error import USERS_MISTAKE, UserError
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.parent import die_with
+from nlse_mm.training.user_error import USER_ERROR
 
 TOOLS = Path(__file__).parents[2]
 _ETA = re.compile(r"eta: (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
@@ -45,7 +46,7 @@ class Run:
         """What is known: ``settings``, ``trained``, ``metrics``, ``seconds``.
 
         Raises:
-            UserError: If the folder holds a run of other settings.
+            ConfigError: If the folder holds a run of other settings.
         """
         now = hashlib.sha256(f"{self.settings}\n{self.processes}".encode()).hexdigest()
         path = self.folder / "run.json"
@@ -53,7 +54,7 @@ class Run:
             return dict(settings=now, trained=False, metrics=None, seconds=0.0)
         state = json.loads(path.read_text())
         if state["settings"] != now:
-            raise UserError(
+            raise ConfigError(
                 f"{self.folder} holds a run of {self} with other settings (the config, "
                 "--cfg-options or --processes): delete it or name another --work-dir"
             )
@@ -85,14 +86,14 @@ class Run:
         """Tell whether the run has its metrics; after the training, start evaluating.
 
         Raises:
-            UserError: If it failed.
+            ConfigError: If it failed.
         """
         code = self.process.poll()
         if code is None:
             return False
         self.process = None
         if code:
-            raise UserError(self._why_it_failed(code))
+            raise ConfigError(self._why_it_failed(code))
         state = self.state
         state["seconds"] += time.monotonic() - self.started
         if state["trained"]:
@@ -127,7 +128,7 @@ class Run:
     def _test(self) -> list[str]:
         note = self.folder / "train" / "last_checkpoint"
         if not note.is_file():
-            raise UserError(f"the training of {self} wrote no checkpoint {note}")
+            raise ConfigError(f"the training of {self} wrote no checkpoint {note}")
         shutil.rmtree(self.folder / "test", ignore_errors=True)
         test = [sys.executable, TOOLS / "test.py", self.config]
         return self._command([*test, note.read_text().strip()], "test")
@@ -147,14 +148,14 @@ class Run:
             k: float(v) for k, v in numbers.items() if isinstance(v, int | float)
         }
         if not metrics:
-            raise UserError(f"the evaluation of {self} gave no metric")
+            raise ConfigError(f"the evaluation of {self} gave no metric")
         return metrics
 
     def _why_it_failed(self, code: int) -> str:
         log = self.folder / "output.log"
         last = log.read_text(errors="replace").strip().rpartition("\n")[2]
         last = last or "nothing was printed"
-        if code == USERS_MISTAKE:
+        if code == USER_ERROR:
             return f"{self}: {last.removeprefix('error: ')}"
         return f"{self} ended with exit code {code}: {last} (more in {log})"
 

@@ -9,7 +9,7 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from nlse_mm.backbones.dry_run import DryRun
+from nlse_mm.placement.dry_run import DryRun
 from nlse_mm.plugins import NonLocal2d, SELayer
 
 from .definitions import Definition, one_line

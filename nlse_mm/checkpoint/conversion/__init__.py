@@ -1,0 +1,6 @@
+"""Published weights of other libraries, under our names."""
+
+from .families import FAMILIES
+from .published import load_state_dict_from
+
+__all__ = ["FAMILIES", "load_state_dict_from"]

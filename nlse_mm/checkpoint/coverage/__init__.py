@@ -1,0 +1,7 @@
+"""Compare a checkpoint with a model: what of the model would stay untrained?"""
+
+from .check import check_coverage
+from .dry_load import own_state, unwrapped
+from .weights import weights_of
+
+__all__ = ["check_coverage", "own_state", "unwrapped", "weights_of"]

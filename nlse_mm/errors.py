@@ -1,0 +1,33 @@
+"""What is raised on purpose, at a user's setting, file or argument.
+
+Each message is one sentence that names the key, the value and what is allowed. The
+launchers print it, without a traceback, and end with exit code 2.
+"""
+
+
+class ConfigError(ValueError):
+    """A setting, a file or an argument that can't be used."""
+
+    def __str__(self) -> str:
+        """Return the sentence; a KeyError's own ``str`` is its ``repr``."""
+        return Exception.__str__(self)
+
+
+class ArgumentError(ConfigError, TypeError):
+    """An argument of a wrong name, type or value."""
+
+
+class CheckpointError(ConfigError, RuntimeError):
+    """A checkpoint that can't be used."""
+
+
+class UnknownNameError(ConfigError, KeyError):
+    """A name under which nothing is registered."""
+
+
+class MissingFileError(ConfigError, FileNotFoundError):
+    """A file or folder that isn't there."""
+
+
+class MissingPackageError(ConfigError, ImportError):
+    """A package that isn't installed, or can't be imported."""

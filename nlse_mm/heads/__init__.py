@@ -1,5 +1,0 @@
-"""Decode heads for MMSegmentation."""
-
-from .nl_head import NLHead
-
-__all__ = ["NLHead"]

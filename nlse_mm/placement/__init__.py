@@ -1,0 +1,1 @@
+"""Plugin entries, and how plugins get into residual blocks, modules and outputs."""

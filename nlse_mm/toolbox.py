@@ -1,0 +1,192 @@
+"""The toolboxes that nlse_mm extends: one table, and what is looked up in it.
+
+Nothing else in the package names a toolbox, but for the room that extends one.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from mmengine import registry
+from mmengine.registry import MODELS, DefaultScope
+
+from .errors import MissingPackageError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """What we know of one toolbox.
+
+    Args:
+        scope: Its registry scope, which is its package's name.
+        title: What it calls itself.
+        distribution: What pip calls it.
+        room: Our folder that extends it, the only one that imports it.
+        init: The function of ``apis`` that builds a model from a config.
+        inference: The function of ``apis`` that runs a model on images.
+        dump_metric: The metric that writes predictions to a file.
+        lacks: Backbones of ours that it has no class for, and what to write instead.
+    """
+
+    scope: str
+    title: str
+    distribution: str
+    room: str
+    init: str
+    inference: str
+    dump_metric: str
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+    def module(self, name: str) -> ModuleType:
+        """Import a module of the toolbox, such as ``apis``."""
+        return import_module(f"{self.scope}.{name}")
+
+    def owns(self, cls: Any) -> bool:
+        """Whether a class, or a function, is the toolbox's own."""
+        return package_of(cls) == self.scope
+
+
+DETECTION = Toolbox(
+    scope="mmdet",
+    title="MMDetection",
+    distribution="mmdet",
+    room="nlse_mm.keypoints",
+    init="init_detector",
+    inference="inference_detector",
+    dump_metric="DumpDetResults",
+    lacks={"ResNetV1c": "the same backbone is nlse_mm.ResNet with deep_stem=True"},
+)
+SEGMENTATION = Toolbox(
+    scope="mmseg",
+    title="MMSegmentation",
+    distribution="mmsegmentation",
+    room="nlse_mm.segmentation",
+    init="init_model",
+    inference="inference_model",
+    dump_metric="DumpResults",
+)
+TOOLBOXES = (DETECTION, SEGMENTATION)
+
+
+def find_toolbox(scope: str | None) -> Toolbox | None:
+    """Return the toolbox of a ``default_scope``; None if it is none of ours."""
+    return next((t for t in TOOLBOXES if t.scope == scope), None)
+
+
+def active_toolbox() -> Toolbox:
+    """Return the default scope's toolbox, else the first that is installed.
+
+    Raises:
+        MissingPackageError: If none is installed.
+    """
+    scope = DefaultScope.get_current_instance()
+    if scope is not None and (toolbox := find_toolbox(scope.scope_name)):
+        return toolbox
+    for toolbox in TOOLBOXES:
+        if installed(toolbox.scope):
+            return toolbox
+    known = " or ".join(f"{t.title} (pip install {t.distribution})" for t in TOOLBOXES)
+    raise MissingPackageError(
+        f"nlse_mm's backbones need {known}, and neither is installed"
+    )
+
+
+def backbone_class(name: str) -> type:
+    """Return the class registered under ``name``, in the active toolbox or its scope.
+
+    Raises:
+        MissingPackageError: If the toolbox is installed and can't be imported.
+        UnknownNameError: If there is none of that name.
+    """
+    if "." not in name:
+        toolbox = active_toolbox()
+        if instead := toolbox.lacks.get(name):
+            raise UnknownNameError(f"{toolbox.title} has no {name}; {instead}")
+        name = f"{toolbox.scope}.{name}"
+    scope, _, wanted = name.partition(".")
+    if not scope:
+        raise UnknownNameError(f"{name!r} has no scope before the dot")
+    if why := why_broken(scope, "MODELS"):
+        raise MissingPackageError(f"{name} is not to be had: {why}")
+    try:
+        found = MODELS.get(name)
+    except RuntimeError:  # what MMEngine raises for a name that is nowhere
+        found = None
+    if found is None:
+        raise UnknownNameError(_why_missing(scope, wanted))
+    return found
+
+
+def _why_missing(scope: str, name: str) -> str:
+    if scope not in MODELS.children and not installed(scope):
+        return f"{scope}.{name} is not found: {scope} isn't installed"
+    own = MODELS if scope == MODELS.scope else MODELS.children.get(scope)
+    near = difflib.get_close_matches(name, own.module_dict if own else ())
+    hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
+    return f"{scope} has no model {name!r}{hint}"
+
+
+def package_of(cls: Any) -> str:
+    """Return the package that a class, or a function, comes from."""
+    return (getattr(cls, "__module__", None) or "").partition(".")[0]
+
+
+def is_stock(cls: type) -> bool:
+    """Whether a class is a toolbox's own, or of MMCV or MMEngine."""
+    return package_of(cls) in ("mmcv", "mmengine", *(t.scope for t in TOOLBOXES))
+
+
+def installed(package: str) -> bool:
+    """Whether there is a ``package`` to import, found out without importing it."""
+    try:
+        return find_spec(package) is not None
+    except (AttributeError, ImportError, TypeError, ValueError):  # not a name
+        return False
+
+
+@cache
+def import_error(module: str) -> str | None:
+    """Return what importing ``module`` raises, in one line; None if it can be imported.
+
+    Tried once in a process: a second attempt could find half of a toolbox's names
+    registered, and complain about those.
+    """
+    try:
+        import_module(module)
+    except Exception as error:  # an import is a program: anything may come out of it
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+@cache
+def why_broken(scope: str, *kinds: str) -> str | None:
+    """Say which import of an installed toolbox fails, and with what; None if none.
+
+    MMEngine swallows an ImportError of ``SCOPE.registry``, and then finds no name.
+
+    Args:
+        scope: The toolbox's scope, which is its package's name.
+        kinds: Of MMEngine's registries, such as ``'MODELS'``, those that have to work.
+    """
+    for module in (scope, f"{scope}.registry"):
+        if not installed(module):  # a package without a registry isn't broken
+            return None
+        if why := import_error(module):
+            return f"{module} can't be imported: {why}"
+    for name in kinds:
+        child = getattr(registry, name).children.get(scope)
+        try:
+            if child is not None:
+                child.import_from_location()
+        except Exception as error:  # as in import_error
+            reason = " ".join(str(error).split())
+            return (
+                f"the {name} of {scope} can't be imported: "
+                f"{type(error).__name__}: {reason}"
+            )
+    return None

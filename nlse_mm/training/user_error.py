@@ -1,0 +1,159 @@
+"""A user's mistake ends in one sentence; a fault of the program keeps its traceback."""
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import mmengine.registry
+import mmengine.runner.runner
+import torch
+
+from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of
+from nlse_mm.errors import ConfigError
+from nlse_mm.toolbox import why_broken
+
+USER_ERROR = 2  # the exit code that argparse and the shell use for a wrong command
+
+_OURS = str(Path(__file__).parents[1])
+_REGISTRY = str(Path(mmengine.registry.__file__).parent)
+_RUNNER = mmengine.runner.runner.__file__
+_BUILDERS = ("build_from_cfg", "build_runner_from_cfg")
+_TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
+_UNKNOWN = re.compile(r"(?P<name>(?P<scope>\w+)\.\S+) is not in the \S+ registry")
+# What PyTorch makes of an exception in a data worker: its traceback as the message.
+_WORKERS = re.compile(
+    r"Caught \w+ in DataLoader worker.*^[\w.]+: (?P<sentence>.*)\Z",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
+    """Make ``main`` end a user's mistake with a sentence on stderr and exit code 2.
+
+    That is a ``ConfigError``, which this package raises on purpose (a misspelt
+    ``position``), a name or argument that MMEngine's registry refuses, or whatever a
+    toolbox's constructor makes of a config; in the process itself or in one of its data
+    workers. Of the processes of one machine
+    the first one speaks, and each of them where the data is wrong, which is its own.
+    ``NLSE_MM_TRACEBACK=1`` shows the traceback of these, too.
+    """
+
+    @functools.wraps(main)
+    def wrapped() -> None:
+        try:
+            main()
+        except Exception as error:
+            sentence = user_error(error)
+            if sentence is None or os.environ.get("NLSE_MM_TRACEBACK"):
+                raise
+            if os.environ.get("LOCAL_RANK", "0") == "0" or _is_of_data(error):
+                print(f"error: {sentence}", file=sys.stderr, flush=True)
+            sys.exit(USER_ERROR)
+
+    return wrapped
+
+
+def user_error(error: Exception) -> str | None:
+    """The sentence for a user's mistake, or None if it is a fault of the program."""
+    if isinstance(error, ConfigError):
+        workers = _WORKERS.match(str(error))
+        return " ".join((workers["sentence"] if workers else str(error)).split())
+    if _is_mmengines(error):
+        # A KeyError's str() is the repr of its message.
+        is_key = isinstance(error, KeyError) and len(error.args) == 1
+        message = str(error.args[0] if is_key else error)
+        # MMEngine's advice for an unknown name is about modules of one's own.
+        message = " ".join(message.split(" Please check whether")[0].split())
+        return _import_error_behind(message) or message
+    return _refused_by_a_toolbox(error)
+
+
+def _import_error_behind(message: str) -> str | None:
+    """Why a name isn't registered, where MMEngine swallowed the error of an import."""
+    unknown = _UNKNOWN.match(message)
+    why = unknown and why_broken(unknown["scope"])
+    return f"{unknown['name']} is not to be had: {why}" if why else None
+
+
+def _refused_by_a_toolbox(error: Exception) -> str | None:
+    """The sentence for what a stock constructor makes of a config; None otherwise.
+
+    Only the toolboxes' code may have had a part in it: an exception of the user's own
+    class keeps its traceback, and so does one below ours, except where a constructor
+    of ours hands arguments on to its stock parent.
+    """
+    frames = frames_of(error.__traceback__)
+    built = [i for i, (frame, _) in enumerate(frames) if _config_of(frame) is not None]
+    if not built or isinstance(error, MemoryError):
+        return None
+    inner = frames[built[-1] + 1 :]
+    ours = [i for i, (frame, _) in enumerate(inner) if _is_ours(frame)]
+    if ours:
+        inner = inner[ours[-1] + 1 :]
+        if not inner or not _constructs_ours(inner[0][0]):
+            return None
+    if not all(is_stock(frame) for frame, _ in inner):
+        return None
+    *outer, builder = (frames[i][0] for i in built)
+    config = _config_of(builder)
+    given = {key: value for key, value in config.items() if key != "type"}
+    said = " ".join(blame(error, given, inner or frames[-1:]).split())
+    where = _place(builder, _config_of(outer[-1]) if outer else {})
+    return f"{where} refuses {said}; NLSE_MM_TRACEBACK=1 shows where"
+
+
+def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
+    """What one of MMEngine's functions that build from a config builds from."""
+    name, code = frame.f_locals, frame.f_code
+    if code.co_filename.startswith(_REGISTRY):
+        return name.get("cfg") if code.co_name in _BUILDERS else None
+    if code.co_filename == _RUNNER and code.co_name.startswith("build_"):
+        return name.get("loop_cfg", name.get("dataloader_cfg"))
+    return None
+
+
+def _place(builder: FrameType, outer: Mapping[str, Any]) -> str:
+    """What a config is called: by its type, and its key in the one around it."""
+    if builder.f_code.co_name == "build_runner_from_cfg":
+        return "MMEngine's Runner"
+    kind = _config_of(builder).get("type")
+    if kind is None:  # build_train_loop, build_dataloader and the like
+        return builder.f_code.co_name.removeprefix("build_").replace("_loop", "_cfg")
+    for key, value in outer.items():
+        if isinstance(value, Mapping) and value.get("type") == kind:
+            return f"{key} of {outer.get('type')}: type={kind!r}"
+    return f"type={kind!r}"
+
+
+def _constructs_ours(frame: FrameType) -> bool:
+    """Whether it is a stock constructor at work on an instance of a class of ours."""
+    cls = type(frame.f_locals.get("self"))
+    return frame.f_code.co_name == "__init__" and cls.__module__.startswith("nlse_mm")
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_OURS)
+
+
+def _is_mmengines(error: Exception) -> bool:
+    """Whether MMEngine refused a name, or a value that it can't build from."""
+    if not isinstance(error, (KeyError, ValueError, TypeError, OSError, ImportError)):
+        return False
+    traceback = last_of(error.__traceback__)
+    filename = traceback.tb_frame.f_code.co_filename if traceback else ""
+    return filename.startswith(_REGISTRY) or (
+        filename == _RUNNER and is_raised(traceback)
+    )
+
+
+def _is_of_data(error: Exception) -> bool:
+    """Whether it was thrown while a batch was read."""
+    return any(
+        frame.f_code.co_filename.startswith(_TORCH_DATA)
+        for frame, _ in frames_of(error.__traceback__)
+    )
