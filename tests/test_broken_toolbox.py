@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nlse_mm.placement.entries import check_plugin
+from nlse_mm.placement.plugin import check_plugin
 from nlse_mm.toolbox import backbone_class, installed, why_broken
 
 REGISTRY = """

@@ -8,7 +8,7 @@ from torch import nn
 
 from nlse_mm.arguments import build_stock
 from nlse_mm.errors import ArgumentError
-from nlse_mm.placement.entries import Entries, parse_entries
+from nlse_mm.placement.entries import BlockEntry, Entries, parse_entries
 from nlse_mm.registry import MODELS
 from nlse_mm.toolbox import backbone_class
 
@@ -46,7 +46,7 @@ def build_backbone(
         ArgumentError: For what the class refuses; it names the argument.
         ValueError: For a plugin entry that means nothing, before anything is built.
     """
-    parse_entries(plugins)
+    parse_entries(plugins, BlockEntry)
     stock = backbone_class(cls)
     depth = args[0] if args else kwargs.get("depth")
     depths = getattr(stock, "arch_settings", ())

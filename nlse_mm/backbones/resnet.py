@@ -6,7 +6,7 @@ from torch import nn
 
 from nlse_mm.arguments import checked, stock_parameters
 from nlse_mm.placement.entries import Entries
-from nlse_mm.placement.plugged_backbone import place_plugins
+from nlse_mm.placement.into_blocks import place_in_blocks
 from nlse_mm.registry import MODELS
 from nlse_mm.toolbox import backbone_class
 
@@ -98,5 +98,5 @@ def _build(
     name: str, plugins: Entries | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> nn.Module:
     backbone = build_backbone(name, name, plugins, args, kwargs)
-    place_plugins(backbone, plugins)
+    place_in_blocks(backbone, plugins)
     return backbone

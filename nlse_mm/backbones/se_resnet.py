@@ -7,8 +7,9 @@ from torch import nn
 from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
 from nlse_mm.placement.entries import Entries
+from nlse_mm.placement.into_blocks import place_in_blocks
 from nlse_mm.placement.mixin import mix_in
-from nlse_mm.placement.plugged_backbone import build_plugin, place_plugins
+from nlse_mm.placement.plugin import build_plugin
 from nlse_mm.placement.residual_block import (
     add_plugin,
     channels_at,
@@ -137,7 +138,7 @@ def finish(
     backbone.se_position = se_position
     mix_in(backbone, PublishedWeights)
     backbone._freeze_stages()  # the constructor did, before the SE layers were there
-    place_plugins(backbone, plugins)
+    place_in_blocks(backbone, plugins)
     return backbone
 
 

@@ -4,24 +4,14 @@ Shapes: R regions of the whole batch, K keypoints, C channels, S cells of a map 
 way.
 """
 
-import logging
-
 from mmcv.cnn import ConvModule
-from mmengine.logging import print_log
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlse_mm.arguments import checked
-from nlse_mm.errors import ConfigError
-from nlse_mm.placement.entries import (
-    Entries,
-    are_integers,
-    check_is_list,
-    check_keys,
-    check_plugin,
-)
-from nlse_mm.placement.plugged_backbone import build_plugin
+from nlse_mm.placement.entries import ConvEntry, Entries, parse_entries
+from nlse_mm.placement.plugin import build_plugin, unique_name, warn_of_no_plugin
 from nlse_mm.registry import MODELS
 
 LEAST = dict(num_keypoints=1, num_convs=1, in_channels=1, conv_out_channels=1)
@@ -76,45 +66,22 @@ class KeypointRCNNHead(BaseModule):
             for i in range(num_convs)
         )
         self.plugins = nn.ModuleDict()
-        entries = () if plugins is None else plugins
-        example = (
-            "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), after_convs=(1, 3, 5, 7))]"
-        )
-        check_is_list(entries, example)
-        for number, entry in enumerate(entries):
-            self._add(entry, f"plugins[{number}]", num_convs, conv_out_channels)
+        for entry in parse_entries(plugins, ConvEntry):
+            entry.check(num_convs)
+            self._add(entry, conv_out_channels)
         self.upsample = nn.ConvTranspose2d(
             conv_out_channels, num_keypoints, 4, stride=2, padding=1
         )
 
-    def _add(self, entry: dict, key: str, num_convs: int, channels: int) -> None:
-        keys = ("cfg", "after_convs")
-        check_keys(entry, key, keys, required=keys)
-        check_plugin(entry["cfg"], key)
-        after = entry["after_convs"]
-        if not are_integers(after):
-            raise ConfigError(
-                f"{key}: after_convs={after!r} is not a tuple of integers, such as "
-                "(1, 3, 5, 7)"
-            )
-        if not len(after):
-            print_log(
-                f"{key}: after_convs={after!r} places no plugin",
-                logger="current",
-                level=logging.WARNING,
-            )
-        for i in after:
-            if i not in range(num_convs):
-                raise ConfigError(
-                    f"{key}: after_convs={tuple(after)} has {i}, which is not in 0 to "
-                    f"{num_convs - 1} (num_convs={num_convs})"
-                )
-            name, plugin = build_plugin(entry["cfg"], channels, key)
+    def _add(self, entry: ConvEntry, channels: int) -> None:
+        if not len(entry.after_convs):
+            warn_of_no_plugin(entry.key, f"after_convs={entry.after_convs!r}")
+        for i in entry.after_convs:
+            name, plugin = build_plugin(entry.cfg, channels, entry.key)
             if f"after_conv{i}" not in self.plugins:
                 self.plugins[f"after_conv{i}"] = nn.ModuleDict()
             place = self.plugins[f"after_conv{i}"]
-            same = sum(other.startswith(name) for other in place)
-            place[f"{name}_{same + 1}" if same else name] = plugin
+            place[unique_name(place, name)] = plugin
 
     def init_weights(self) -> None:
         """He initialisation of the head's own layers; plugins keep theirs."""

@@ -1,16 +1,23 @@
-"""One entry of a backbone's ``plugins`` list, and the checks on what it says."""
+"""Plugin entries of every kind: what a config may write, parsed and checked.
 
-import inspect
+========================  =========================================================
+``position=``             a place in residual blocks, with ``stages=``, ``blocks=``
+``output=``               a feature map that a model returns
+``after=``                a module of a model, by its path
+``after_convs=``          convolutions of a keypoint head
+========================  =========================================================
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from nlse_mm.arguments import fits, is_registered, near_names
+from nlse_mm.arguments import fits
 from nlse_mm.errors import ConfigError
-from nlse_mm.registry import MODELS
-from nlse_mm.toolbox import why_broken
 
-# What a backbone's signature says of ``plugins``; who parses the entries checks them.
+from .plugin import check_plugin
+
+# What a signature says of ``plugins``; who parses the entries checks them.
 Entries = Annotated[Sequence[dict[str, Any]], "plugin entries"]
 
 POSITIONS = (
@@ -23,99 +30,89 @@ POSITIONS = (
 )
 
 
-def check_is_list(lines: Any, example: str) -> None:
-    """ValueError unless ``plugins`` is a list, or a tuple."""
-    if not isinstance(lines, list | tuple):
+@dataclass(frozen=True)
+class _Entry:
+    """What entries of every kind have: the plugin, and a name for messages.
+
+    Args:
+        cfg: The plugin's config: its ``type``, its arguments, perhaps a ``postfix`` for
+            its name.
+        key: Where the entry stands, such as ``plugins[0]``.
+
+    Raises:
+        ConfigError: For a value outside of what the kind documents.
+    """
+
+    example: ClassVar[str]
+
+    cfg: dict[str, Any]
+    _: KW_ONLY
+    key: str = "plugins"
+
+    def __post_init__(self) -> None:
+        check_plugin(self.cfg, self.key)
+
+
+EntryKind = TypeVar("EntryKind", bound=_Entry)
+
+
+def parse_entries(plugins: Any, kind: type[EntryKind]) -> list[EntryKind]:
+    """Make the entries of a ``plugins`` list; None is an empty one.
+
+    Raises:
+        ConfigError: If it is no list, or an entry isn't of that kind.
+    """
+    plugins = () if plugins is None else plugins
+    if not isinstance(plugins, list | tuple):
         raise ConfigError(
-            f"plugins={lines!r} is not a list of lines, such as {example}"
+            f"plugins={plugins!r} is not a list of plugin entries, such as "
+            f"[dict(cfg=dict(type='nlse_mm.NonLocal2d'), {kind.example})]"
         )
+    parsed = []
+    for number, entry in enumerate(plugins):
+        key = f"plugins[{number}]"
+        _check_keys(entry, key, kind)
+        parsed.append(kind(**entry, key=key))
+    return parsed
 
 
-def check_keys(
-    entry: Any, key: str, allowed: Sequence[str], required: Sequence[str]
-) -> None:
-    """ValueError for a plugin entry that is no dict, or has other keys."""
+def _check_keys(entry: Any, key: str, kind: type[_Entry]) -> None:
+    own = [field for field in fields(kind) if field.name != "key"]
+    allowed = tuple(field.name for field in own)
     if not isinstance(entry, dict):
         raise ConfigError(f"{key}: {entry!r} is not a dict with the keys {allowed}")
     for name in entry:
         if name not in allowed:
             raise ConfigError(f"{key}: the key {name!r} is not one of {allowed}")
-    for name in required:
-        if name not in entry:
-            raise ConfigError(f"{key}: the key {name!r} is missing")
-
-
-def check_plugin(cfg: Any, key: str) -> None:
-    """ValueError for an entry's ``cfg`` that doesn't say which plugin to build."""
-    if not isinstance(cfg, dict) or "type" not in cfg:
-        raise ConfigError(
-            f"{key}: cfg={cfg!r} is not a dict with a 'type', such as "
-            "dict(type='nlse_mm.NonLocal2d')"
-        )
-    kind, postfix = cfg["type"], cfg.get("postfix", "")
-    if isinstance(postfix, bool) or not isinstance(postfix, int | str):
-        raise ConfigError(
-            f"{key}: postfix={postfix!r} is not a string or an integer, such as '_2'"
-        )
-    if "." in str(postfix):
-        raise ConfigError(
-            f"{key}: postfix={postfix!r} has a dot; a module's name can't"
-        )
-    if "in_channels" in cfg:
-        raise ConfigError(
-            f"{key}: in_channels={cfg['in_channels']!r}: a plugin's channels are those "
-            "of its place; leave the key out"
-        )
-    scope, dot, _ = kind.partition(".") if isinstance(kind, str) else ("", "", "")
-    if dot and (why := why_broken(scope, "MODELS")):
-        raise ConfigError(f"{key}: type={kind!r} is not to be had: {why}")
-    is_name = isinstance(kind, str) and is_registered(kind)
-    if not is_name and not inspect.isclass(kind):
-        ours = [f"nlse_mm.{name}" for name in plugin_types()]
-        near = near_names(str(kind), ours, otherwise=False)
-        raise ConfigError(
-            f"{key}: type={kind!r} is not a registered plugin{near}; nlse_mm has "
-            f"{', '.join(map(repr, ours))}, and MMCV's 'NonLocal2d', 'ContextBlock' "
-            "and others go as well"
-        )
-
-
-def plugin_types() -> list[str]:
-    """Names of the plugins that nlse_mm registers."""
-    MODELS.import_from_location()
-    return [n for n, c in MODELS.module_dict.items() if hasattr(c, "_abbr_")]
+    for field in own:
+        if field.default is MISSING and field.name not in entry:
+            raise ConfigError(f"{key}: the key {field.name!r} is missing")
 
 
 @dataclass(frozen=True)
-class BlockEntry:
-    """One entry of a backbone's ``plugins`` list.
+class BlockEntry(_Entry):
+    """Plugins at one position of residual blocks.
 
     Args:
-        cfg: The plugin's config: its ``type``, its arguments, perhaps a ``postfix`` for
-            its name.
         position: One of ``POSITIONS``.
         stages: One bool a stage, res2 first; every stage when None.
         blocks: Indices into the blocks of each chosen stage, negative ones from the
             end; every block when None.
-        key: What to call the line in an error.
-
-    Raises:
-        ValueError: For a value outside the above. TypeError: for a wrong type.
     """
 
-    cfg: dict[str, Any]
+    example = "position='after_block'"
+
     position: str
     stages: Sequence[bool] | None = None
     blocks: Sequence[int] | None = None
-    key: str = field(default="plugins", compare=False)
 
     def __post_init__(self) -> None:
-        check_plugin(self.cfg, self.key)
+        super().__post_init__()
         if self.position not in POSITIONS:
             raise ConfigError(
                 f"{self.key}: position={self.position!r} is not one of {POSITIONS}"
             )
-        if self.blocks is not None and not are_integers(self.blocks):
+        if self.blocks is not None and not _are_integers(self.blocks):
             raise ConfigError(
                 f"{self.key}: blocks={self.blocks!r} is not a tuple of integers, such "
                 "as (-2,)"
@@ -127,21 +124,14 @@ class BlockEntry:
                 "stage, such as (False, False, True, False)"
             )
 
-    @classmethod
-    def parse(cls, line: dict[str, Any], key: str) -> "BlockEntry":
-        """Make one from a config's dict, refusing keys that mean nothing."""
-        allowed = ("cfg", "position", "stages", "blocks")
-        check_keys(line, key, allowed, required=("cfg", "position"))
-        return cls(**line, key=key)
-
     def block_indices(self, blocks_per_stage: Sequence[int]) -> list[tuple[int, int]]:
-        """The chosen ``(stage, block)`` pairs, both counted from 0.
+        """Return the chosen ``(stage, block)`` pairs, both counted from 0.
 
         Args:
             blocks_per_stage: Number of blocks of each stage, such as (3, 4, 6, 3).
 
         Raises:
-            ValueError: If ``stages`` has another length, or ``blocks`` an index that a
+            ConfigError: If ``stages`` has another length, or ``blocks`` an index that a
                 chosen stage doesn't have.
         """
         stages = self.stages
@@ -164,24 +154,86 @@ class BlockEntry:
     def _resolve(self, block: int, stage: int, count: int) -> int:
         if not -count <= block < count:
             raise ConfigError(
-                f"{self.key}: blocks={tuple(self.blocks)} holds {block}, but "
+                f"{self.key}: blocks={tuple(self.blocks or ())} holds {block}, but "
                 f"res{stage + 2} has {count} blocks, {-count} to {count - 1}"
             )
         return block % count
 
 
-def parse_entries(plugins: Any) -> list[BlockEntry]:
-    """Make the entries of a backbone's ``plugins``; ValueError for what means nothing.
+@dataclass(frozen=True)
+class ModelEntry(_Entry):
+    """A plugin on a map that a model returns, or behind one of its modules.
 
-    None is an empty list.
+    Args:
+        output: The index of a returned map; None with ``after``.
+        after: The path of a module; None with ``output``.
     """
-    plugins = () if plugins is None else plugins
-    check_is_list(
-        plugins, "[dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')]"
-    )
-    return [BlockEntry.parse(line, f"plugins[{i}]") for i, line in enumerate(plugins)]
+
+    example = "output=2"
+
+    output: int | None = None
+    after: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.output is None) == (self.after is None):
+            raise ConfigError(
+                f"{self.key}: output={self.output!r} and after={self.after!r}: a "
+                "plugin entry has exactly one of the two"
+            )
+        if self.output is not None and not fits(self.output, int):
+            raise ConfigError(
+                f"{self.key}: output={self.output!r} is not an integer, such as 2"
+            )
+        if self.after is not None and not isinstance(self.after, str):
+            raise ConfigError(
+                f"{self.key}: after={self.after!r} is not a path like 'layer3.4'"
+            )
+
+    @property
+    def place(self) -> str:
+        """The place as the config has it."""
+        if self.after is None:
+            return f"output={self.output}"
+        return f"after={self.after!r}"
+
+    def suffix(self, number_of_outputs: int) -> str:
+        """Return what the plugin's name ends in."""
+        if self.output is not None:
+            return f"_output{self.output % number_of_outputs}"
+        return f"_after_{str(self.after).replace('.', '_')}"
 
 
-def are_integers(values: object) -> bool:
+@dataclass(frozen=True)
+class ConvEntry(_Entry):
+    """Plugins behind convolutions of a keypoint head.
+
+    Args:
+        after_convs: Indices of the convolutions, counted from 0.
+    """
+
+    example = "after_convs=(1, 3, 5, 7)"
+
+    after_convs: Sequence[int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _are_integers(self.after_convs):
+            raise ConfigError(
+                f"{self.key}: after_convs={self.after_convs!r} is not a tuple of "
+                "integers, such as (1, 3, 5, 7)"
+            )
+
+    def check(self, num_convs: int) -> None:
+        """Raise ConfigError for a convolution that there isn't."""
+        for i in self.after_convs:
+            if i not in range(num_convs):
+                raise ConfigError(
+                    f"{self.key}: after_convs={tuple(self.after_convs)} has {i}, which "
+                    f"is not in 0 to {num_convs - 1} (num_convs={num_convs})"
+                )
+
+
+def _are_integers(values: object) -> bool:
     """Whether ``values`` is a sequence of integers, bools not counted."""
     return fits(values, Sequence[int])

@@ -1,20 +1,11 @@
-"""Place plugin lines in a built ResNet, and keep its plugins trainable."""
+"""Keep the plugins of a backbone trainable, and initialised as they ask for."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from mmcv.cnn import build_plugin_layer
-from mmengine.logging import print_log
 from torch import nn
 
-from nlse_mm.arguments import is_meant, refusal
-from nlse_mm.errors import ArgumentError, ConfigError
-
-from .entries import Entries, parse_entries
-from .mixin import mix_in, return_itself
-from .residual_block import PluggedBlock, add_plugin, channels_at, positions_of
+from .residual_block import PluggedBlock
 
 
 class PluggedBackbone:
@@ -60,76 +51,6 @@ class PluggedBackbone:
     def _freeze_stages(self) -> None:
         with _trainable_as_before(self.plugin_modules()):
             super()._freeze_stages()
-
-
-def place_plugins(backbone: nn.Module, lines: Entries | None) -> None:
-    """Build the plugins of ``lines`` into ``backbone``, a ResNet of either toolbox.
-
-    Nothing of the backbone is renamed. Each placed plugin is logged in one line.
-
-    Raises:
-        ValueError: For a line that can't be placed; it names the key and the value.
-    """
-    stages = [getattr(backbone, name) for name in backbone.res_layers]
-    for line in parse_entries(lines):
-        key = line.key
-        places = line.block_indices([len(s) for s in stages])
-        if not places:
-            print_log(
-                f"{key}: stages={line.stages!r} and blocks={line.blocks!r} place no "
-                "plugin",
-                logger="current",
-                level=logging.WARNING,
-            )
-        for stage, index in places:
-            block = stages[stage][index]
-            if line.position not in positions_of(block):
-                raise ConfigError(
-                    f"{key}: position={line.position!r} is not one of the positions "
-                    f"of this backbone's blocks, {positions_of(block)}"
-                )
-            channels = channels_at(block, line.position)
-            name, plugin = build_plugin(line.cfg, channels, key)
-            name = add_plugin(block, line.position, name, plugin)
-            print_log(
-                f"plugin {type(plugin).__name__} {line.position} in block {index} of "
-                f"{len(stages[stage])} of res{stage + 2}: "
-                f"{backbone.res_layers[stage]}.{index}.{name}, {channels} channels",
-                logger="current",
-            )
-    if lines:
-        mix_in(backbone, PluggedBackbone)
-    else:
-        return_itself(backbone)
-
-
-def build_plugin(
-    cfg: dict[str, Any], in_channels: int, key: str
-) -> tuple[str, nn.Module]:
-    """Build a plugin by the name in ``cfg['type']``.
-
-    Returns:
-        What to call it, and the plugin.
-
-    Raises:
-        ValueError: If its arguments are wrong. What its own code does wrong, an
-            exception that no ``raise`` threw, goes through as it is.
-    """
-    cfg = dict(cfg)
-    postfix = cfg.pop("postfix", "")
-    try:
-        return build_plugin_layer(cfg, postfix, in_channels=in_channels)
-    except ArgumentError as error:
-        raise ConfigError(f"{key}: {error}") from error
-    except (ImportError, TypeError, ValueError) as error:
-        if not is_meant(error):
-            raise
-        raise ConfigError(f"{key}: cfg={cfg}: {error}") from error
-    except Exception as error:
-        said = refusal(error, cfg)
-        if said is None:
-            raise
-        raise ConfigError(f"{key}: {cfg['type']} refuses {said}") from error
 
 
 @contextmanager

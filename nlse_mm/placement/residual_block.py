@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from nlse_mm.ops.tracing import is_observed, is_recording
 
 from .mixin import mix_in
+from .plugin import unique_name
 
 
 class PluggedBlock:
@@ -117,10 +118,7 @@ def add_plugin(block: nn.Module, position: str, name: str, plugin: nn.Module) ->
         mix_in(block, PluggedBlock)
         block.plugin_names = {}
         block.own_names = []
-    unique, number = name, 1
-    while hasattr(block, unique):
-        number += 1
-        unique = f"{name}_{number}"
+    unique = unique_name(block, name)
     block.add_module(unique, plugin)
     block.plugin_names.setdefault(position, []).append(unique)
     return unique

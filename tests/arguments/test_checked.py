@@ -105,7 +105,7 @@ def test_an_entry_that_places_nothing_is_logged(toolbox, caplog, changes):
     logger.addHandler(caplog.handler)
     resnet(plugins=[dict(cfg=NL, position="after_block", **changes)])
     warned = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert any("plugins[0]: " in w and "place no plugin" in w for w in warned)
+    assert any("plugins[0]: " in w and "places no plugin" in w for w in warned)
 
 
 def test_depth_may_be_given_by_position(toolbox):

@@ -310,7 +310,9 @@ def test_each_placed_plugin_is_logged(in_mmdet, caplog):
 
 def test_lines_that_are_no_list_are_refused(in_mmdet):
     line = dict(cfg=NON_LOCAL, position="after_block")
-    with pytest.raises(ValueError, match=r"^plugins=\{.* is not a list of lines"):
+    with pytest.raises(
+        ValueError, match=r"^plugins=\{.* is not a list of plugin entries"
+    ):
         MODELS.build(dict(type="nlse_mm.ResNet", depth=18, plugins=line))
 
 

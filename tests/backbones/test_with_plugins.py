@@ -165,7 +165,9 @@ def test_a_wrong_line_is_refused(toolbox, line, said):
     "plugins", [None, dict(cfg=NL, output=0)], ids=["None", "dict"]
 )
 def test_plugins_that_are_no_list_are_refused(in_mmdet, plugins):
-    with pytest.raises(ValueError, match=r"^plugins=.* is not a list of lines"):
+    with pytest.raises(
+        ValueError, match=r"^plugins=.* is not a list of plugin entries"
+    ):
         MODELS.build(dict(type="nlse_mm.WithPlugins", plugins=plugins, **R18))
 
 

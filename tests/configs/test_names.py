@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nlse_mm.backbones.se_resnet import SE_POSITIONS
-from nlse_mm.placement.entries import BlockEntry
+from nlse_mm.placement.entries import BlockEntry, parse_entries
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = sorted(p.stem for p in CONFIGS.glob("*.py"))
@@ -64,8 +64,8 @@ def at(model, path):
 def found(backbone):
     """Type, arguments and places of the plugins that a ResNet's config has."""
     plugins = []
-    for number, config in enumerate(backbone.get("plugins") or ()):
-        line = BlockEntry.parse(dict(config), f"plugins[{number}]")
+    for config in backbone.get("plugins") or ():
+        (line,) = parse_entries([dict(config)], BlockEntry)
         cfg = dict(line.cfg)
         kind = cfg.pop("type")
         cfg["norm"] = bool(cfg.pop("norm_cfg", None))

@@ -82,7 +82,7 @@ def refused(mistake, monkeypatch):
         (resnet(plugins=[entry(stages=(1, 2, 3, 4))]), "stages=(1, 2, 3, 4) is not a"),
         (resnet(plugins=[entry(blocks=1.0)]), "blocks=1.0 is not a tuple of integers"),
         (resnet(plugins=[entry(position=["pre"])]), "position=['pre'] is not one of"),
-        (resnet(plugins=entry()), "is not a list of lines"),
+        (resnet(plugins=entry()), "is not a list of plugin entries"),
         (
             resnet(type="nlse_mm.WithPlugins", base="SwinTransformer", plugins=[]),
             "WithPlugins(base='SwinTransformer') has no argument 'depth' (given 18)",

@@ -1,0 +1,44 @@
+"""Place plugins in the residual blocks of a built ResNet."""
+
+from torch import nn
+
+from nlse_mm.errors import ConfigError
+
+from .entries import BlockEntry, Entries, parse_entries
+from .mixin import mix_in, return_itself
+from .plugged_backbone import PluggedBackbone
+from .plugin import build_plugin, log_plugin, warn_of_no_plugin
+from .residual_block import add_plugin, channels_at, positions_of
+
+
+def place_in_blocks(backbone: nn.Module, plugins: Entries | None) -> None:
+    """Build the plugins of entries with ``position`` into ``backbone``, a ResNet.
+
+    Nothing of the backbone is renamed. Each placed plugin is logged in one line.
+
+    Raises:
+        ConfigError: For an entry that can't be placed; it names the key and the value.
+    """
+    stages = [getattr(backbone, name) for name in backbone.res_layers]
+    for entry in parse_entries(plugins, BlockEntry):
+        places = entry.block_indices([len(s) for s in stages])
+        if not places:
+            setting = f"stages={entry.stages!r} and blocks={entry.blocks!r} together"
+            warn_of_no_plugin(entry.key, setting)
+        for stage, index in places:
+            block = stages[stage][index]
+            if entry.position not in positions_of(block):
+                raise ConfigError(
+                    f"{entry.key}: position={entry.position!r} is not one of the "
+                    f"positions of this backbone's blocks, {positions_of(block)}"
+                )
+            channels = channels_at(block, entry.position)
+            name, plugin = build_plugin(entry.cfg, channels, entry.key)
+            name = add_plugin(block, entry.position, name, plugin)
+            where = f"block {index} of {len(stages[stage])} of res{stage + 2}"
+            path = f"{backbone.res_layers[stage]}.{index}.{name}"
+            log_plugin(plugin, f"{entry.position} in {where}", path, channels)
+    if plugins:
+        mix_in(backbone, PluggedBackbone)
+    else:
+        return_itself(backbone)
