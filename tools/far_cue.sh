@@ -8,21 +8,17 @@
 # options may follow. Run it again to go on where it was stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-if [[ -z ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} && -x .venv/bin/python ]]; then
-    PATH=$PWD/.venv/bin:$PATH
-fi
+. tools/environment.sh
 disc=configs/tiny/far_cue_faster_rcnn_r18
 band=configs/tiny/far_cue_large_faster_rcnn_r18
+seeds=(0 1 2 3 4)
+on_disc=("$disc".py "$disc"_*.py) # the first is what the others are compared to
+on_band=("$band".py "$band"_*.py)
 if [[ ${1:-} == short ]]; then
     shift
     seeds=(0)
     on_disc=("$disc".py "$disc"_{nl,se,gc}.py)
     on_band=("$band".py "$band"_se.py)
-else
-    seeds=(0 1 2 3 4)
-    on_disc=("$disc".py "$disc"_*.py) # the first is what the others are compared to
-    on_band=("$band".py "$band"_*.py)
 fi
 
 python tools/data/make_far_cue.py data/far_cue

@@ -18,9 +18,7 @@ say() { printf '\033[1m[quickstart]\033[0m %s\n' "$*"; }
 die() { printf '[quickstart] %s\n' "$*" >&2; exit 1; }
 
 tools/install.sh
-if [[ -z ${VIRTUAL_ENV:-} && -x .venv/bin/python ]]; then
-    PATH=$PWD/.venv/bin:$PATH
-fi
+. tools/environment.sh
 # Threads that wait by spinning bring a shared machine to a standstill.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 

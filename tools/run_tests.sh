@@ -9,9 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/install.sh
-if [[ -z ${VIRTUAL_ENV:-} && -x .venv/bin/python ]]; then
-    PATH=$PWD/.venv/bin:$PATH
-fi
+. tools/environment.sh
 ruff check .
 ruff format --check .
 # A process of one thread on each core, a test file to each: half the time of one process.

@@ -1,4 +1,4 @@
-"""torchrun, which leaves a user's mistake at the sentence that a process has printed.
+"""Run torchrun, and end a user error with the sentence that a process has printed.
 
 dist_train.sh and dist_test.sh call it, with torchrun's arguments.
 """

@@ -8,17 +8,15 @@ tools/dist_train.sh configs/mask_rcnn_r50_nl.py 8
 
 import argparse
 
-from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
-from nlse_mm.errors import ConfigError
 from nlse_mm.training.check_weights import add_weights_check
 from nlse_mm.training.config import add_hook, load_config, parser_with_common_arguments
 from nlse_mm.training.data_files import check_data_files, fill_ann_files
 from nlse_mm.training.exact_resume import make_reproducible, set_resume
 from nlse_mm.training.parent import die_with_torchrun
 from nlse_mm.training.process_group import start_process_group
+from nlse_mm.training.train_options import set_amp, set_checkpoint_hook, set_lr_scaling
 from nlse_mm.training.user_error import in_one_sentence
 from nlse_mm.validation.empty_data import explain_unusable_data
 
@@ -45,49 +43,13 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def set_amp(cfg: Config, amp: bool) -> None:
-    wrapper = cfg.optim_wrapper
-    if amp and wrapper.get("type", "OptimWrapper") == "OptimWrapper":
-        wrapper.type = "AmpOptimWrapper"
-        wrapper.loss_scale = "dynamic"
-    is_amp = wrapper.get("type") == "AmpOptimWrapper"
-    if amp and not is_amp:
-        raise ConfigError(
-            f"--amp works with optim_wrapper.type='OptimWrapper', not {wrapper.type!r}"
-        )
-    if is_amp and get_device() == "cpu":
-        what = "--amp" if amp else "optim_wrapper.type='AmpOptimWrapper'"
-        raise ConfigError(f"{what} needs a GPU, and PyTorch sees none here")
-
-
-def set_lr_scaling(cfg: Config) -> None:
-    scaling = cfg.get("auto_scale_lr") or {}
-    if "base_batch_size" not in scaling:
-        raise ConfigError(
-            "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the "
-            "total batch size that its learning rate is for"
-        )
-    cfg.auto_scale_lr = dict(scaling, enable=True)
-
-
-def set_checkpoint_hook(cfg: Config) -> None:
-    """Ours writes a checkpoint whole; a user's own hook stays."""
-    hooks = cfg.get("default_hooks") or {}
-    saver = dict(hooks.get("checkpoint") or dict(type="CheckpointHook", interval=1))
-    if saver.get("type") == "CheckpointHook":
-        saver["type"] = "nlse_mm.CheckpointHook"
-    cfg.default_hooks = dict(hooks, checkpoint=saver)
-
-
 @in_one_sentence
 def main() -> None:
     args = parse_arguments()
     if args.launcher == "pytorch":
         die_with_torchrun()
-    cfg = load_config(args)
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
-        if cfg.get(key) is None:
-            raise ConfigError(f"{args.config} has no {key}, which a training needs")
+    needs = ("train_dataloader", "train_cfg", "optim_wrapper")
+    cfg = load_config(args, "a training", needs)
     set_amp(cfg, args.amp)
     if args.auto_scale_lr:
         set_lr_scaling(cfg)

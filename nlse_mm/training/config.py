@@ -3,6 +3,7 @@
 import argparse
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,19 @@ _SECTIONS = (
 _COUNTS = ("max_epochs", "max_iters", "val_interval")
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """The config that the command line asks for, with ``work_dir`` and ``launcher``.
+def load_config(
+    args: argparse.Namespace, task: str = "", needs: Iterable[str] = ()
+) -> Config:
+    """Read the config of a command line; set its ``work_dir`` and ``launcher``.
+
+    Args:
+        args: The command line.
+        task: What needs the config, such as ``'a training'``.
+        needs: The keys without which there is no such task.
 
     Raises:
-        ConfigError: If it can't be read, or names a toolbox that isn't installed or
-            that can't be imported.
+        ConfigError: If it can't be read, lacks a key, or names a toolbox that isn't
+            installed or that can't be imported.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = Path(args.config)
@@ -81,6 +89,9 @@ def load_config(args: argparse.Namespace) -> Config:
         raise ConfigError(f"{path} has default_scope='{scope}', and {why}")
     if "model" not in cfg:
         raise ConfigError(f"the config {path} has no model")
+    for key in needs:
+        if cfg.get(key) is None:
+            raise ConfigError(f"{path} has no {key}, which {task} needs")
     _check_sections(cfg)
     cfg.launcher = args.launcher
     if args.work_dir is not None:

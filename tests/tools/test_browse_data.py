@@ -1,4 +1,4 @@
-"""The training data is drawn as the model gets it, flipped pictures included."""
+"""The training data is drawn as the model gets it, flipped images included."""
 
 import runpy
 import sys
@@ -31,7 +31,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def browse(data, tmp_path, monkeypatch):
-    """Run the tool on a config with the small data; the pictures by name."""
+    """Run the tool on a config with the small data; the images by name."""
     for cls in (DefaultScope, Visualizer):  # as in a new process
         monkeypatch.setattr(cls, "_instance_dict", OrderedDict())
 
@@ -48,21 +48,21 @@ def browse(data, tmp_path, monkeypatch):
     return run
 
 
-def test_flipped_figures_are_among_the_pictures_and_named(browse, data):
-    pictures = browse("keypoint_rcnn_r18_nl.py", "people")
-    assert len(pictures) == 6
-    flipped = [name for name in pictures if name.endswith("_horizontal.png")]
+def test_flipped_figures_are_among_the_images_and_named(browse, data):
+    images = browse("keypoint_rcnn_r18_nl.py", "people")
+    assert len(images) == 6
+    flipped = [name for name in images if name.endswith("_horizontal.png")]
     assert 0 < len(flipped) < 6
-    for name, picture in pictures.items():
+    for name, image in images.items():
         number = name.split("_")[1].removesuffix(".png")
         plain = cv2.imread(str(data / "people/train2017" / f"{number}.jpg"))
         mirrored = plain[:, ::-1]
-        same = [np.mean(np.abs(picture - p) < 2) for p in (plain, mirrored)]
+        same = [np.mean(np.abs(image - p) < 2) for p in (plain, mirrored)]
         assert np.argmax(same) == (name in flipped)
         assert 0.5 < max(same) < 1  # something is drawn on it
 
 
-def test_the_same_seed_draws_the_same_pictures_and_the_number_is_kept(browse):
+def test_the_same_seed_draws_the_same_images_and_the_number_is_kept(browse):
     a = browse("keypoint_rcnn_r18_nl.py", "people", "--number", 3, "--seed", 5)
     b = browse("keypoint_rcnn_r18_nl.py", "people", "--number", 3, "--seed", 5)
     assert len(a) == 3
@@ -72,12 +72,12 @@ def test_the_same_seed_draws_the_same_pictures_and_the_number_is_kept(browse):
 @pytest.mark.parametrize("name", ["mask_rcnn_r18.py", "fcn_r18_nl.py"])
 def test_boxes_masks_and_labels_are_drawn_too(browse, name):
     pytest.importorskip(Config.fromfile(ROOT / "configs/tiny" / name).default_scope)
-    pictures = browse(name, "coco", "--number", 2)
-    assert len(pictures) == 2
-    assert all(picture.any() for picture in pictures.values())
+    images = browse(name, "coco", "--number", 2)
+    assert len(images) == 2
+    assert all(image.any() for image in images.values())
 
 
-def test_no_picture_at_all_is_refused(browse, capsys):
+def test_no_image_at_all_is_refused(browse, capsys):
     with pytest.raises(SystemExit) as ended:
         browse("keypoint_rcnn_r18_nl.py", "people", "--number", 0)
     assert ended.value.code == 2

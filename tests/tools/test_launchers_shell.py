@@ -1,6 +1,7 @@
 """The shell scripts: what they refuse, and what they hand on to torchrun and srun."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -92,3 +93,33 @@ def test_slurm_gets_what_mmdetections_script_gives_it(call):
     script = words.index(str(TOOLS / "train.py"))
     options = ["config.py", "--work-dir", "work", "--launcher", "slurm", "--resume"]
     assert words[script + 1 :] == options
+
+
+@pytest.mark.parametrize(
+    ("active", "is_own"),
+    [
+        (dict(), True),
+        (dict(CONDA_PREFIX="conda", CONDA_DEFAULT_ENV="base"), True),
+        (dict(CONDA_PREFIX="conda", CONDA_DEFAULT_ENV="mine"), False),
+        (dict(VIRTUAL_ENV="venv"), False),
+    ],
+    ids=["none", "conda's base", "conda", "venv"],
+)
+def test_the_projects_environment_is_taken_unless_one_is_active(
+    tmp_path, active, is_own
+):
+    own = tmp_path / ".venv" / "bin" / "python"
+    for file in (own, tmp_path / "theirs" / "python"):
+        file.parent.mkdir(parents=True)
+        file.touch(0o755)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(TOOLS / "environment.sh", tmp_path / "tools")
+    done = subprocess.run(
+        ["bash", "-euc", ". tools/environment.sh; command -v python"],
+        cwd=tmp_path,
+        env=dict(PATH=f"{tmp_path}/theirs:/usr/bin:/bin") | active,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(own if is_own else tmp_path / "theirs/python")

@@ -16,6 +16,8 @@ from tiny_coco.annotation import annotate, polygons, run_lengths
 from tiny_coco.scene import Thing, random_scene, render
 from tiny_coco.shapes import CATEGORIES
 
+from nlse_mm.errors import ConfigError
+
 FOLDER = Path(__file__).parents[2] / "tools" / "data"
 
 FEW = ["--train", "12", "--val", "4", "--size", "96", "130", "--crowds", "0.5"]
@@ -76,8 +78,8 @@ def test_the_files_are_cocos(made):
         licences = {licence["id"] for licence in coco.dataset["licenses"]}
         assert len(coco.imgs) == count == len(list((made / split).iterdir()))
         for image in coco.imgs.values():
-            picture = cv2.imread(str(made / split / image["file_name"]))
-            assert picture.shape == (image["height"], image["width"], 3) == (96, 130, 3)
+            pixels = cv2.imread(str(made / split / image["file_name"]))
+            assert pixels.shape == (image["height"], image["width"], 3) == (96, 130, 3)
             assert image["license"] in licences
         ids += coco.getImgIds()
     assert len(set(ids)) == 16
@@ -147,22 +149,22 @@ def test_pycocotools_reads_polygons_and_run_lengths_back_as_the_same_pixels():
 
 def test_a_covered_object_is_what_is_seen_of_it():
     behind, front = box(1, 10, 10, 50, 50, 100), box(2, 30, 5, 70, 55, 200)
-    picture, seen = render(np.zeros((60, 80, 3)), [behind, front])
+    image, seen = render(np.zeros((60, 80, 3)), [behind, front])
     (first, part), (second, whole) = seen
     assert (first, second) == (behind, front)
     assert part.sum() == 20 * 40
     assert part[10:50, 10:30].all()
     assert whole.sum() == 40 * 50
-    assert (picture[part] == 100).all()
-    assert (picture[whole] == 200).all()
-    assert (picture[~part & ~whole] == 0).all()
+    assert (image[part] == 100).all()
+    assert (image[whole] == 200).all()
+    assert (image[~part & ~whole] == 0).all()
 
 
-def test_a_nearly_hidden_object_is_in_neither_the_picture_nor_the_annotations():
+def test_a_nearly_hidden_object_is_in_neither_the_image_nor_the_annotations():
     hidden, front = box(1, 10, 10, 50, 50, 100), box(2, 19, 5, 70, 55, 200)
-    picture, seen = render(np.zeros((60, 80, 3)), [hidden, front])  # 9 of 40 columns
+    image, seen = render(np.zeros((60, 80, 3)), [hidden, front])  # 9 of 40 columns
     assert [thing for thing, _ in seen] == [front]
-    assert not (picture == 100).any()
+    assert not (image == 100).any()
     # Just enough: 10 of 40 columns are a quarter.
     enough = box(2, 20, 5, 70, 55, 200)
     assert len(render(np.zeros((60, 80, 3)), [hidden, enough])[1]) == 2
@@ -177,8 +179,8 @@ def test_what_a_nearly_hidden_object_was_hiding_is_seen():
     assert seen[0][1].sum() == 9 * 20
 
 
-def test_most_of_an_object_outside_the_picture_counts_as_hidden():
-    outside = box(1, -35, 10, 5, 50, 100)  # 5 of 40 columns are in the picture
+def test_most_of_an_object_outside_the_image_counts_as_hidden():
+    outside = box(1, -35, 10, 5, 50, 100)  # 5 of 40 columns are in the image
     assert render(np.zeros((60, 80, 3)), [outside])[1] == []
 
 
@@ -217,12 +219,12 @@ def test_a_finished_data_set_is_left_alone(made, capsys):
 
 
 def test_other_arguments_and_other_contents_are_refused(made, tmp_path):
-    with pytest.raises(SystemExit, match=r"holds a data set made with .* delete it"):
+    with pytest.raises(ConfigError, match=r"holds a data set made with .* delete it"):
         make_tiny_coco.main([str(made), *FEW, "--seed", "3"])
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(SystemExit, match="holds something else: delete it or name"):
+    with pytest.raises(ConfigError, match="holds something else: delete it or name"):
         make_tiny_coco.main([str(tmp_path), *FEW])
-    with pytest.raises(SystemExit, match="holds something else"):
+    with pytest.raises(ConfigError, match="holds something else"):
         make_tiny_coco.main([str(tmp_path / "notes.txt"), *FEW])
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -247,21 +249,29 @@ def test_a_killed_run_leaves_no_data_set_and_the_next_run_makes_it(made, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--train", "0"], "--train and --val must be 1 or more"),
-        (["--size", "32", "160"], "--size must be 64 or more pixels each way"),
-        (["--objects", "5", "2"], "--objects must be two numbers, 1 <= MIN <= MAX"),
-        (["--crowds", "1.5"], "--crowds must be 0 to 1"),
-        (["--seed", "-1"], "--seed must be 0 or more"),
+        (["--train", "0"], "argument --train: 0 is not 1 or more"),
+        (["--size", "32", "160"], "argument --size: 32 is not 64 or more"),
+        (["--objects", "0", "2"], "argument --objects: 0 is not 1 or more"),
+        (["--seed", "-1"], "argument --seed: -1 is not 0 or more"),
+        (["--objects", "5", "2"], "--objects [5, 2] is not MIN <= MAX"),
+        (["--crowds", "1.5"], "--crowds 1.5 is not 0 to 1"),
     ],
 )
-def test_a_wrong_argument_ends_in_one_sentence(arguments, sentence, tmp_path):
-    with pytest.raises(SystemExit) as caught:
-        make_tiny_coco.main([str(tmp_path / "x"), *arguments])
-    assert caught.value.code == f"make_tiny_coco: {sentence}."
-    assert not list(tmp_path.iterdir())
+def test_a_wrong_argument_is_named_and_ends_with_code_2(
+    arguments, sentence, launch, capsys
+):
+    with pytest.raises(SystemExit) as ended:
+        launch("data/make_tiny_coco.py", "x", *arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
+    assert not list(Path().iterdir())
 
 
-def test_a_folder_that_cannot_be_written_ends_in_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match=r"make_tiny_coco: .* can't be written: "):
-        make_tiny_coco.main([str(tmp_path / "file" / "tiny"), *FEW])
+def test_a_folder_that_cannot_be_written_ends_in_one_sentence(launch, capsys):
+    Path("file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        launch("data/make_tiny_coco.py", "file/tiny", *FEW)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: file/tiny can't be written: ")
+    assert said.count("\n") == 1

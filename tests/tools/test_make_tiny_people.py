@@ -8,7 +8,7 @@ import make_tiny_people
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "tools" / "data"
+from nlse_mm.errors import ConfigError
 
 FEW = ["--train", "30", "--val", "2", "--size", "120", "144"]
 NAMES = make_tiny_people.NAMES
@@ -38,20 +38,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, tmp_pa
     assert contents(tmp_path / "other")[first] != contents(made)[first]
 
 
-def test_some_joints_are_seen_some_hidden_and_some_outside(made):
+def test_some_keypoints_are_seen_some_hidden_and_some_outside(made):
     seen = set()
     for annotation in people_of(made)["annotations"]:
-        joints = np.reshape(annotation["keypoints"], (17, 3))
-        seen |= set(joints[:, 2].tolist())
-        labelled = joints[:, 2] > 0
+        keypoints = np.reshape(annotation["keypoints"], (17, 3))
+        seen |= set(keypoints[:, 2].tolist())
+        labelled = keypoints[:, 2] > 0
         assert annotation["num_keypoints"] == labelled.sum()
-        assert (joints[~labelled] == 0).all()
+        assert (keypoints[~labelled] == 0).all()
         x, y, w, h = annotation["bbox"]
-        inside = (joints[:, :2] + 0.5 >= (x, y)) & (
-            joints[:, :2] + 0.5 <= (x + w, y + h)
+        inside = (keypoints[:, :2] + 0.5 >= (x, y)) & (
+            keypoints[:, :2] + 0.5 <= (x + w, y + h)
         )
         assert inside[labelled].all()
-        assert (joints[:, :2] < (144, 120)).all()
+        assert (keypoints[:, :2] < (144, 120)).all()
     assert seen == {0, 1, 2}
 
 
@@ -61,15 +61,15 @@ def test_a_seen_wrist_has_the_colour_of_its_side(made):
     total = dict(left=0, right=0)
     for annotation in content["annotations"]:
         image = content["images"][annotation["image_id"] - 1]
-        picture = cv2.imread(str(made / "train2017" / image["file_name"]))
-        joints = np.reshape(annotation["keypoints"], (17, 3))
+        pixels = cv2.imread(str(made / "train2017" / image["file_name"]))
+        keypoints = np.reshape(annotation["keypoints"], (17, 3))
         for side, colour in (
             ("left", make_tiny_people.LEFT),
             ("right", make_tiny_people.RIGHT),
         ):
-            x, y, visibility = joints[NAMES.index(f"{side}_wrist")]
+            x, y, visibility = keypoints[NAMES.index(f"{side}_wrist")]
             if visibility == 2:
-                pixel = picture[y, x].astype(int)
+                pixel = pixels[y, x].astype(int)
                 total[side] += 1
                 right[side] += np.abs(pixel - colour).max() < 90
     for side in total:  # another figure may stand in front of it
@@ -79,13 +79,24 @@ def test_a_seen_wrist_has_the_colour_of_its_side(made):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--train", "0"], "must be 1 or more"), (["--size", "40", "99"], "96 or more")],
+    [
+        (["--train", "0"], "argument --train: 0 is not 1 or more"),
+        (["--size", "40", "99"], "argument --size: 40 is not 96 or more"),
+    ],
 )
-def test_wrong_arguments_end_in_one_sentence(tmp_path, arguments, words):
-    with pytest.raises(SystemExit, match=words):
+def test_wrong_arguments_are_named(tmp_path, arguments, words, capsys):
+    with pytest.raises(SystemExit) as ended:
         make_tiny_people.main([str(tmp_path / "new"), *arguments])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
 
 
-def test_a_folder_that_holds_something_is_left_alone(made):
-    with pytest.raises(SystemExit, match="is not empty: name a new folder"):
-        make_tiny_people.main([str(made), *FEW])
+def test_the_same_figures_are_left_alone_and_anything_else_is_refused(made, capsys):
+    before = contents(made)
+    make_tiny_people.main([str(made), *FEW])
+    assert "nothing to do" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"holds a data set made with .* delete it"):
+        make_tiny_people.main([str(made), *FEW, "--seed", "1"])
+    with pytest.raises(ConfigError, match="holds something else: delete it or name"):
+        make_tiny_people.main([str(made / "annotations"), *FEW])
+    assert contents(made) == before

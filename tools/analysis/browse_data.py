@@ -9,11 +9,11 @@ truth. A file's name says which image it is, and whether it was flipped.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from arguments import add_cfg_options, add_output, make_parser
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
+from mmengine.structures import BaseDataElement
 
 from nlse_mm.errors import ConfigError
 from nlse_mm.training.config import load_config
@@ -22,7 +22,8 @@ from nlse_mm.training.seed_worker import seed_everything
 from nlse_mm.training.user_error import in_one_sentence
 
 
-def name_of(sample: Any, number: int) -> str:
+def name_of(sample: BaseDataElement, number: int) -> str:
+    """Return the file name of a sample's image."""
     stem = Path(sample.get("img_path") or str(sample.get("img_id", ""))).stem
     flipped = f"_{sample.get('flip_direction')}" if sample.get("flip") else ""
     return f"{number:04d}_{stem}{flipped}.png"
@@ -39,10 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.number < 1:
         raise ConfigError(f"--number {args.number} is not 1 or more")
-    cfg = load_config(args)
-    for key in ("train_dataloader", "visualizer"):
-        if cfg.get(key) is None:
-            raise ConfigError(f"{args.config} has no {key}, which browsing needs")
+    cfg = load_config(args, "browsing", ("train_dataloader", "visualizer"))
     check_data_files(cfg, "train")
     init_default_scope(cfg.get("default_scope") or "mmengine")
     seed_everything(args.seed)
@@ -56,15 +54,12 @@ def main() -> None:
         if "bboxes" in sample.get("gt_instances", ()):
             boxes = sample.gt_instances.bboxes
             sample.gt_instances.bboxes = getattr(boxes, "tensor", boxes)
-        name = name_of(sample, number)
+        path = args.output / name_of(sample, number)
+        image = np.ascontiguousarray(image)
         visualizer.add_datasample(
-            name,
-            np.ascontiguousarray(image),
-            sample,
-            draw_pred=False,
-            out_file=str(args.output / name),
+            path.name, image, sample, draw_pred=False, out_file=str(path)
         )
-        print(args.output / name)
+        print(path)
 
 
 if __name__ == "__main__":

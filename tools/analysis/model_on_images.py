@@ -4,22 +4,23 @@ import argparse
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import mmcv
+import cv2
+import numpy as np
 import torch
 from images import Image
+from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
+from mmengine.structures import BaseDataElement
 from rich.console import Console
 from rich.progress import track
 from torch import nn
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.toolbox import SEGMENTATION, TOOLBOXES, Toolbox, find_toolbox
 from nlse_mm.training.check_weights import checked_weights, refuses_other_weights
 from nlse_mm.training.config import is_file_or_remote, load_config
-
-DETECTION = "mmdet"
 
 
 def load_model(args: argparse.Namespace) -> nn.Module:
@@ -30,24 +31,16 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     Raises:
         ConfigError: For a config or a checkpoint that can't be used.
     """
-    config = load_config(args)
-    path, scope = args.checkpoint, config.get("default_scope")
+    config, path = load_config(args), args.checkpoint
     if path is not None and not is_file_or_remote(path):
         raise ConfigError(f"the checkpoint {path} does not exist")
+    toolbox = _toolbox_of(config)
+    if toolbox is SEGMENTATION:
+        _drop_labels(config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Warnings of classes and palettes, which aren't used, go nowhere.
     with warnings.catch_warnings(record=True):
-        if scope == DETECTION:
-            from mmdet.apis import init_detector as init
-        elif scope == "mmseg":
-            from mmseg.apis import init_model as init
-
-            _drop_labels(config)
-        else:
-            raise ConfigError(
-                f"{args.config} has default_scope={scope!r}, "
-                "which is neither 'mmdet' nor 'mmseg'"
-            )
+        init = getattr(toolbox.module("apis"), toolbox.init)
         model = init(config, None, device=device)
     if path is not None:
         weights = CheckpointLoader.load_checkpoint(path, map_location="cpu")
@@ -57,22 +50,31 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     return model
 
 
+def _toolbox_of(config: Config) -> Toolbox:
+    scope = config.get("default_scope")
+    toolbox = find_toolbox(scope)
+    if toolbox is None:
+        known = ", ".join(repr(t.scope) for t in TOOLBOXES)
+        raise ConfigError(
+            f"{config.filename} has default_scope={scope!r}, which is none of {known}"
+        )
+    return toolbox
+
+
 def _drop_labels(config: Config) -> None:
-    """Take the loading of labels out of mmseg's pipeline, ours too.
+    """Take the loading of labels out of a segmentation's test pipeline, ours too.
 
-    ``inference_model`` takes out only what is called ``LoadAnnotations``.
+    The toolbox's inference takes out only what is called ``LoadAnnotations``.
     """
-    from mmcv.transforms import LoadAnnotations
-    from mmseg.registry import TRANSFORMS
-
+    transforms = SEGMENTATION.module("registry").TRANSFORMS
     config.test_pipeline = [
         step
         for step in config.test_pipeline
-        if not issubclass(TRANSFORMS.get(step["type"]), LoadAnnotations)
+        if not issubclass(transforms.get(step["type"]), LoadAnnotations)
     ]
 
 
-def read_image(path: Path) -> Any:
+def read_image(path: Path) -> np.ndarray:
     """Read an image (H, W, 3) in RGB.
 
     Raises:
@@ -80,22 +82,16 @@ def read_image(path: Path) -> Any:
     """
     if not path.is_file():
         raise ConfigError(f"the image {path} does not exist")
-    try:
-        image = mmcv.imread(path, channel_order="rgb")
-    except Exception as error:  # OpenCV's own, for what it can't decode
-        raise ConfigError(f"the image {path} can't be read") from error
+    image = cv2.imread(str(path))  # BGR
     if image is None:
         raise ConfigError(f"the image {path} can't be read")
-    return image
+    return image[..., ::-1].copy()
 
 
-def run(model: nn.Module, path: Path) -> Any:
+def run(model: nn.Module, path: Path) -> BaseDataElement:
     """Run ``model`` on an image; return the data sample of the toolbox."""
-    if model.cfg.default_scope == DETECTION:
-        from mmdet.apis import inference_detector as inference
-    else:
-        from mmseg.apis import inference_model as inference
-    return inference(model, str(path))
+    toolbox = _toolbox_of(model.cfg)
+    return getattr(toolbox.module("apis"), toolbox.inference)(model, str(path))
 
 
 def readable(images: Iterable[Image]) -> Iterator[Image]:

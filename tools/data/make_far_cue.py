@@ -10,17 +10,19 @@ blue where it is blue; nothing else differs. The mark is a disc of 12 pixels rad
 percent of the image, or with --cue large a band of 48 pixels along the whole
 border, 19 percent. At least 120 pixels lie between the mark and any square.
 
-Every other image is red, so that guessing is right half of the time. A image
+Every other image is red, so that guessing is right half of the time. An image
 depends on the seed, its split and its number only.
 """
 
-from pathlib import Path
-
 import cv2
 import numpy as np
-from tiny_coco.folder import annotation_file, make_whole, parse, write_splits
+from coco_writer import DataSet, Drawn
+from maker_arguments import parse
 
-VERSION = "1.1"  # to raise when the same arguments give other bytes
+from nlse_mm.training.user_error import in_one_sentence
+
+Box = tuple[int, int, int, int]  # x, y, width, height
+
 HEIGHT, WIDTH = 128, 256  # pixels, as all that follows
 RADIUS = 12  # of the disc
 BAND = 48  # width of the large mark
@@ -33,31 +35,24 @@ IMAGES = (1000, 100)  # for training, for validation
 
 
 def main(argv: list[str] | None = None) -> None:
-    def options(add) -> None:
-        add("--cue", choices=CUES, default="small", help="a disc or a band (small)")
-
-    args = parse(__doc__, argv, IMAGES, options)
-    make_whole(__doc__, args, VERSION, write)
-
-
-def write(root: Path, recipe: dict) -> None:
-    """Write both splits under ``root``."""
+    cue = dict(choices=CUES, default="small", help="a disc or a band (small)")
+    args = parse(__doc__, argv, *IMAGES, cue=cue)
     ids = {colour: place for place, colour in enumerate(COLOURS, start=1)}
 
-    def header(split: str) -> dict:
-        text = f"Far cue, {split}: drawn by make_far_cue.py"
-        return annotation_file(text, VERSION, ids, "square")
-
-    def draw_one(rng: np.random.Generator, number: int, path: Path):
+    def draw_one(rng: np.random.Generator, number: int) -> Drawn:
         colour = list(COLOURS)[number % 2]
-        image, boxes = draw(rng, colour, recipe["cue"])
-        return image, [annotation(box, ids[colour]) for box in boxes]
+        image, boxes = draw(rng, colour, args.cue)
+        return Drawn(image, [annotation(box, ids[colour]) for box in boxes])
 
-    write_splits(root, recipe, header, draw_one)
+    categories = [
+        dict(id=id_, name=colour, supercategory="square") for colour, id_ in ids.items()
+    ]
+    about = "Far cue, {}: drawn by make_far_cue.py"
+    DataSet("far_cue", "1.1", categories, draw_one, about).make(args)
 
 
-def annotation(box: tuple[int, int, int, int], category: int) -> dict:
-    """Write what COCO says about a box x, y, width, height that is filled."""
+def annotation(box: Box, category: int) -> dict:
+    """Return what COCO says about a box that is filled."""
     x, y, w, h = box
     ring = [x, y, x + w, y, x + w, y + h, x, y + h]
     return dict(
@@ -67,8 +62,8 @@ def annotation(box: tuple[int, int, int, int], category: int) -> dict:
 
 def draw(
     rng: np.random.Generator, colour: str, cue: str
-) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
-    """A image (H, W, 3) of bytes, BGR, and its squares as x, y, width, height.
+) -> tuple[np.ndarray, list[Box]]:
+    """Draw an image (H, W, 3) of bytes, BGR; return it and its squares.
 
     The same ``rng`` draws the same image for either colour, but for the mark.
     """
@@ -78,22 +73,21 @@ def draw(
         contrast = rng.choice([-1, 1]) * rng.uniform(45, 80)
         image[y : y + h, x : x + w] = grey + contrast
     noise = 4 * rng.standard_normal(image.shape)
-    mark = cover(rng, cue)
-    image[mark] = COLOURS[colour]
+    image[cover(rng, cue)] = COLOURS[colour]
     return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8), boxes
 
 
 def background(rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Grey clouds (H, W, 3), and their mean."""
+    """Draw grey clouds (H, W, 3); return them and their mean."""
     grey = rng.uniform(100, 155)
     coarse = rng.uniform(-25, 25, (4, 8))
     clouds = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     return np.repeat((grey + clouds)[..., None], 3, axis=2), grey
 
 
-def place_squares(rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
-    """One to three squares that neither overlap nor touch: x, y, width, height."""
-    boxes = []
+def place_squares(rng: np.random.Generator) -> list[Box]:
+    """Place one to three squares that neither overlap nor touch."""
+    boxes: list[Box] = []
     wanted = rng.integers(1, 4)
     while len(boxes) < wanted:
         side = int(rng.integers(*SIDES, endpoint=True))
@@ -109,7 +103,7 @@ def place_squares(rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
 
 
 def cover(rng: np.random.Generator, cue: str) -> np.ndarray:
-    """The pixels of the mark, (H, W) booleans."""
+    """Return the pixels of the mark, (H, W) booleans."""
     y, x = np.indices((HEIGHT, WIDTH))
     if cue == "large":
         return x < BAND
@@ -119,4 +113,4 @@ def cover(rng: np.random.Generator, cue: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)()

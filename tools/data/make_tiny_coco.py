@@ -11,58 +11,49 @@ the categories in their order). An image depends on the seed, its split and its 
 only, so that a larger data set begins with the images of a smaller one.
 """
 
-from pathlib import Path
-
-import cv2
 import numpy as np
-from tiny_coco.annotation import annotate, semantic_labels
-from tiny_coco.folder import annotation_file, make_whole, parse, write_splits
+from coco_writer import DataSet, Drawn
+from maker_arguments import at_least, parse
+from tiny_coco.annotation import annotate
 from tiny_coco.scene import random_scene, render
 from tiny_coco.shapes import CATEGORIES
 
-VERSION = "1.0"  # to raise when the same arguments give other bytes
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.user_error import in_one_sentence
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parse(__doc__, argv, (2500, 200), options, checks)
-    make_whole(__doc__, args, VERSION, write)
+    args = parse(
+        __doc__,
+        argv,
+        train=2500,
+        val=200,
+        size=dict(type=at_least(64), nargs=2, default=[128, 160], metavar=("H", "W")),
+        objects=dict(type=at_least(1), nargs=2, default=[1, 5], metavar=("MIN", "MAX")),
+        crowds=dict(type=float, default=0.1, help="share of images with one (0.1)"),
+    )
+    if args.objects[0] > args.objects[1]:
+        raise ConfigError(f"--objects {args.objects} is not MIN <= MAX")
+    if not 0 <= args.crowds <= 1:
+        raise ConfigError(f"--crowds {args.crowds} is not 0 to 1")
 
-
-def options(add) -> None:
-    add("--size", type=int, nargs=2, default=[128, 160], metavar=("H", "W"))
-    add("--objects", type=int, nargs=2, default=[1, 5], metavar=("MIN", "MAX"))
-    add("--crowds", type=float, default=0.1, help="share of images with one (0.1)")
-
-
-def checks(args):
-    fewest, most = args.objects
-    yield min(args.size) < 64, "--size must be 64 or more pixels each way"
-    yield (not 1 <= fewest <= most, "--objects must be two numbers, 1 <= MIN <= MAX")
-    yield not 0 <= args.crowds <= 1, "--crowds must be 0 to 1"
-
-
-def write(root: Path, recipe: dict) -> None:
-    """Write both splits under ``root``."""
-    names = {shape.__name__: id_ for shape, id_ in CATEGORIES.items()}
-
-    def header(split: str) -> dict:
-        text = f"Tiny COCO, {split}: shapes drawn by make_tiny_coco.py"
-        return annotation_file(text, VERSION, names, "shape")
-
-    def draw(rng: np.random.Generator, number: int, path: Path):
-        scene = random_scene(rng, recipe["size"], recipe["objects"], recipe["crowds"])
+    def draw(rng: np.random.Generator, number: int) -> Drawn:
+        scene = random_scene(rng, args.size, args.objects, args.crowds)
         image, seen = render(*scene)
-        _, png = cv2.imencode(".png", semantic_labels(seen, image.shape[:2]))
-        labels = root / "semantic" / path.parent.name / f"{path.stem}.png"
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        labels.write_bytes(png)
-        return image, [
-            dict(category_id=thing.category, **annotate(mask, thing.crowd))
-            for thing, mask in seen
-        ]
+        annotations, labels = [], np.zeros(image.shape[:2], np.uint8)
+        for thing, mask in seen:
+            ids = dict(category_id=thing.category)
+            annotations.append(ids | annotate(mask, thing.crowd))
+            labels[mask] = 1 + list(CATEGORIES.values()).index(thing.category)
+        return Drawn(image, annotations, labels)
 
-    write_splits(root, recipe, header, draw)
+    categories = [
+        dict(id=id_, name=shape.__name__, supercategory="shape")
+        for shape, id_ in CATEGORIES.items()
+    ]
+    about = "Tiny COCO, {}: shapes drawn by make_tiny_coco.py"
+    DataSet("tiny_coco", "1.0", categories, draw, about).make(args)
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)()

@@ -9,63 +9,37 @@ figure that faces us. A bar in front of some figures hides keypoints (visibility
 keypoints outside the image are not labelled (0).
 """
 
-import argparse
-import json
-import sys
-
 import cv2
 import numpy as np
-from rich.progress import track
-from tiny_coco.folder import SPLITS, parse
+from coco_writer import DataSet, Drawn
+from maker_arguments import at_least, parse
+
+from nlse_mm.training.user_error import in_one_sentence
 
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 NAMES = ["nose", *(f"{side}_{j}" for j in SIDED for side in ("left", "right"))]
 # Indices into NAMES; even ones are right keypoints, odd ones left, 0 is the nose.
+LEFT_LIMBS = ((5, 7), (7, 9), (11, 13), (13, 15))
 LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (11, 13), (13, 15), (12, 14), (14, 16))
 TORSO = ((5, 6), (5, 11), (6, 12), (11, 12))
 LEFT, RIGHT, MIDDLE = (255, 120, 0), (0, 120, 255), (40, 190, 40)  # BGR
 
 
 def main(argv: list[str] | None = None) -> None:
-    def options(add) -> None:
-        add("--size", type=int, nargs=2, default=[160, 192], help="H W")
-
-    def checks(args):
-        yield min(args.size) < 96, "--size must be 96 or more pixels each way"
-
-    args = parse(__doc__, argv, (800, 100), options, checks)
-    if args.target.exists() and any(args.target.iterdir()):
-        sys.exit(f"make_tiny_people: {args.target} is not empty: name a new folder.")
-    (args.target / "annotations").mkdir(parents=True)
-    for index, split in enumerate(SPLITS):
-        write(args, split, index, args.val if index else args.train)
-
-
-def write(args: argparse.Namespace, split: str, index: int, count: int) -> None:
-    """Write the images and the annotation file of one split."""
-    (args.target / split).mkdir()
-    images, annotations = [], []
-    height, width = args.size
-    for number in track(range(count), description=split):
-        rng = np.random.default_rng([args.seed, index, number])
-        image, people = draw(rng, height, width)
-        name = f"{number + 1:012d}.jpg"
-        cv2.imwrite(str(args.target / split / name), image)
-        images.append(dict(id=number + 1, file_name=name, height=height, width=width))
-        for person in people:
-            ids = dict(id=len(annotations) + 1, image_id=number + 1, category_id=1)
-            annotations.append(ids | person)
+    size = dict(type=at_least(96), nargs=2, default=[160, 192], metavar=("H", "W"))
+    args = parse(__doc__, argv, train=800, val=100, size=size)
     skeleton = [[a + 1, b + 1] for a, b in LIMBS + TORSO]
     person = dict(id=1, name="person", keypoints=NAMES, skeleton=skeleton)
-    content = dict(images=images, annotations=annotations, categories=[person])
-    path = args.target / "annotations" / f"person_keypoints_{split}.json"
-    path.write_text(json.dumps(content))
+
+    def draw_one(rng: np.random.Generator, number: int) -> Drawn:
+        return draw(rng, *args.size)
+
+    files = dict(kind="person_keypoints", ids_go_on=False)
+    DataSet("tiny_people", "1.0", [person], draw_one, **files).make(args)
 
 
-def draw(
-    rng: np.random.Generator, height: int, width: int
-) -> tuple[np.ndarray, list[dict]]:
-    """A image (H, W, 3) with one or two figures beside each other."""
+def draw(rng: np.random.Generator, height: int, width: int) -> Drawn:
+    """Draw an image with one or two figures beside each other."""
     image = np.full((height, width, 3), rng.uniform(90, 200, 3))
     coarse = rng.uniform(-50, 50, (6, 8, 3))
     image += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -80,17 +54,19 @@ def draw(
         hidden = np.zeros(len(NAMES), dtype=bool)
         if rng.random() < 0.3:
             top = middle[1] + tall * rng.uniform(-0.3, 0.3)
-            low, high = (middle[0] - tall, top), (middle[0] + tall, top + 0.08 * tall)
-            corners = [tuple(int(v) for v in corner) for corner in (low, high)]
-            cv2.rectangle(image, *corners, rng.uniform(60, 200, 3).tolist(), -1)
-            hidden = (keypoints[:, 1] > top) & (keypoints[:, 1] < high[1])
+            bottom = top + 0.08 * tall
+            corners = (middle[0] - tall, top), (middle[0] + tall, bottom)
+            colour = rng.uniform(60, 200, 3).tolist()
+            cv2.rectangle(image, *np.int32(corners).tolist(), colour, -1)
+            hidden = (keypoints[:, 1] > top) & (keypoints[:, 1] < bottom)
         people.append(annotate(keypoints, hidden, height, width))
     image += rng.normal(0, 6, image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8), [p for p in people if p]
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    return Drawn(image, [person for person in people if person])
 
 
 def pose(rng: np.random.Generator) -> np.ndarray:
-    """Keypoints (17, 2) of an upright figure of height 1 around (0, 0)."""
+    """Return keypoints (17, 2) of an upright figure of height 1 around (0, 0)."""
     keypoints = np.zeros((17, 2))
     keypoints[0] = (0, -0.40)
     # Facing us, the figure's left is the image's right.
@@ -102,12 +78,8 @@ def pose(rng: np.random.Generator) -> np.ndarray:
         fore = arm + rng.uniform(-0.2, 1.0)
         leg = rng.uniform(-0.1, 0.6)
         shin = leg + rng.uniform(-0.4, 0.1)
-        for start, end, angle, length in (
-            (5, 7, arm, 0.16),
-            (7, 9, fore, 0.15),
-            (11, 13, leg, 0.23),
-            (13, 15, shin, 0.22),
-        ):
+        lengths = ((arm, 0.16), (fore, 0.15), (leg, 0.23), (shin, 0.22))
+        for (start, end), (angle, length) in zip(LEFT_LIMBS, lengths, strict=True):
             step = length * np.array([side * np.sin(angle), np.cos(angle)])
             keypoints[end + shift] = keypoints[start + shift] + step
     turn = rng.normal(0, 0.12)
@@ -117,7 +89,7 @@ def pose(rng: np.random.Generator) -> np.ndarray:
 
 def paint(image: np.ndarray, keypoints: np.ndarray, tall: float) -> None:
     """Draw a figure into the image."""
-    at = [tuple(int(v) for v in keypoint) for keypoint in keypoints]
+    at = keypoints.astype(int).tolist()
     thick = max(2, round(tall / 28))
     for a, b in TORSO:
         cv2.line(image, at[a], at[b], MIDDLE, thick, cv2.LINE_AA)
@@ -132,7 +104,7 @@ def paint(image: np.ndarray, keypoints: np.ndarray, tall: float) -> None:
 def annotate(
     keypoints: np.ndarray, hidden: np.ndarray, height: int, width: int
 ) -> dict | None:
-    """What COCO's file says of a figure; None if too little of it is in the image."""
+    """Return COCO's annotation of a figure; None if too little is in the image."""
     margin = 0.05 * np.ptp(keypoints[:, 1])
     low = (keypoints.min(0) - margin).clip(0)
     high = (keypoints.max(0) + margin).clip(max=(width, height))
@@ -144,6 +116,7 @@ def annotate(
     table[~inside] = 0
     w, h = (high - low).tolist()
     return dict(
+        category_id=1,
         bbox=[*low.tolist(), w, h],
         area=0.5 * w * h,
         iscrowd=0,
@@ -153,4 +126,4 @@ def annotate(
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)()

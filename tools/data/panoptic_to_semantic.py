@@ -11,7 +11,6 @@ makes all the labels again and compares them with the files.
 """
 
 import argparse
-import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -20,135 +19,119 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from maker_arguments import at_least, make_parser
 from rich.progress import track
+
+from nlse_mm.errors import ConfigError
+from nlse_mm.training.user_error import in_one_sentence
+from nlse_mm.validation.coco_json import read_coco
 
 NOTHING = 255
 
 
-class BadImageError(Exception):
-    """What is wrong with one image, in a sentence."""
-
-
 def main(argv: list[str] | None = None) -> None:
-    args = parse(argv)
-    wrong = []
-    for split in args.splits:
-        wrong += convert(args.root, args.out or args.root / "semantic", split, args)
-    if wrong:
-        for sentence in wrong[:10]:
-            print(sentence, file=sys.stderr)
-        sys.exit(f"panoptic_to_semantic: {len(wrong)} images are wrong (the first 10)")
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("root", type=Path, help="COCO's folder, which holds annotations/")
     add("--out", type=Path, help="folder for the labels (ROOT/semantic)")
     add("--splits", nargs="+", default=["train2017", "val2017"], metavar="SPLIT")
-    add("--workers", type=int, default=os.cpu_count(), help="processes (all cores)")
+    cores = os.cpu_count()
+    add("--workers", type=at_least(1), default=cores, help="processes (all cores)")
     add("--verify", action="store_true", help="write nothing, compare everything")
     args = parser.parse_args(argv)
-    if args.workers < 1:
-        parser.error(f"--workers {args.workers} is not 1 or more.")
-    return args
+    wrong = [sentence for split in args.splits for sentence in convert(args, split)]
+    if wrong:
+        print(*wrong[:10], sep="\n", file=sys.stderr)
+        raise ConfigError(f"{len(wrong)} images are wrong (the first 10 are above)")
 
 
-def convert(root: Path, out: Path, split: str, args: argparse.Namespace) -> list[str]:
-    """Make, or verify, the labels of one split; a sentence for each wrong image."""
-    source = root / "annotations" / f"panoptic_{split}"
-    try:
-        panoptic = json.loads(source.with_suffix(".json").read_text())
-        annotations, categories = panoptic["annotations"], panoptic["categories"]
-        indices = {category["id"]: i for i, category in enumerate(categories)}
-    except OSError as error:
-        sys.exit(f"panoptic_to_semantic: {error.filename} can't be read: {error}.")
-    except (ValueError, KeyError, TypeError) as error:
-        sys.exit(f"panoptic_to_semantic: {source}.json isn't panoptic COCO: {error!r}.")
+def convert(args: argparse.Namespace, split: str) -> list[str]:
+    """Make, or verify, a split's labels; return a sentence for each wrong image."""
+    source = args.root / "annotations" / f"panoptic_{split}"
+    target = (args.out or args.root / "semantic") / split
+    file = f"{source}.json"
+    content = read_coco(file, required=("annotations", "categories"))
+    annotations, categories = content["annotations"], content["categories"]
+    indices = {category["id"]: i for i, category in enumerate(categories)}
     if len(indices) > NOTHING:
-        sys.exit(
-            f"panoptic_to_semantic: {source}.json has {len(indices)} categories, and a "
-            f"byte has room for {NOTHING}."
+        raise ConfigError(
+            f"{file} has {len(indices)} categories, and a byte has room for {NOTHING}"
         )
-    target = out / split
-    step = verify if args.verify else write
+    made = set()
     if not args.verify:
         target.mkdir(parents=True, exist_ok=True)
         made = set(os.listdir(target))
-        annotations = [a for a in annotations if a["file_name"] not in made]
-    one = partial(attempt, step, source, target, indices)
+    todo = [a for a in annotations if a["file_name"] not in made]
+    one = partial(convert_image, source, target, indices, args.verify)
     with ProcessPoolExecutor(args.workers) as pool:
-        results = pool.map(one, annotations, chunksize=8)
-        sentences = list(track(results, split, total=len(annotations)))
-    wrong = [sentence for sentence in sentences if sentence]
+        results = pool.map(one, todo, chunksize=8)
+        wrong = [s for s in track(results, split, total=len(todo)) if s]
+    kept = "" if args.verify else f", {len(annotations) - len(todo)} kept"
     verb = "compared" if args.verify else "made"
-    kept = (
-        "" if args.verify else f", {len(panoptic['annotations']) - len(sentences)} kept"
-    )
-    print(f"{target}: {len(sentences) - len(wrong)} labels {verb}{kept}.")
+    print(f"{target}: {len(todo) - len(wrong)} labels {verb}{kept}.")
     return wrong
 
 
-def attempt(step, source: Path, target: Path, indices: dict, annotation: dict) -> str:
-    """What went wrong with one image, empty if nothing."""
+def convert_image(
+    source: Path, target: Path, indices: dict[int, int], verify: bool, annotation: dict
+) -> str:
+    """Make, or verify, the labels of one image; return what is wrong, '' if nothing."""
     name = annotation["file_name"]
     try:
-        step(target / name, semantic(source / name, annotation, indices))
-    except BadImageError as error:
-        return str(error)
+        labels = semantic(source / name, annotation["segments_info"], indices)
+        (compare if verify else write)(target / name, labels)
+    except ConfigError as error:
+        return f"{error}."
     return ""
 
 
-def semantic(path: Path, annotation: dict, indices: dict[int, int]) -> np.ndarray:
-    """The labels (H, W) of one panoptic image, checked against its annotation."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadImageError(f"{path} is missing or can't be read as an image.")
-    blue, green, red = np.moveaxis(image.astype(np.int32), 2, 0)
+def semantic(path: Path, segments: list[dict], indices: dict[int, int]) -> np.ndarray:
+    """Return the labels (H, W) of a panoptic image, checked against its segments."""
+    image = read_image(path, cv2.IMREAD_COLOR)
     ids, inverse, areas = np.unique(
-        red + 256 * green + 65536 * blue, return_inverse=True, return_counts=True
+        image @ np.array([65536, 256, 1]),  # (H, W, 3) in BGR -> (H, W)
+        return_inverse=True,
+        return_counts=True,
     )
     found = dict(zip(ids.tolist(), areas.tolist(), strict=True))
     found.pop(0, None)  # no segment
-    segments = {s["id"]: s for s in annotation["segments_info"]}
-    listed = {id_: s["area"] for id_, s in segments.items()}
+    listed = {segment["id"]: segment["area"] for segment in segments}
     if found != listed:
         differing = sorted(dict(found.items() ^ listed.items()))[0]
-        raise BadImageError(
+        raise ConfigError(
             f"{path}: segment {differing} has {found.get(differing, 0)} pixels, its "
-            f"annotation says {listed.get(differing, 0)}."
+            f"annotation says {listed.get(differing, 0)}"
         )
-    unknown = {s["category_id"] for s in segments.values()} - indices.keys()
-    if unknown:
-        raise BadImageError(f"{path}: no category has the id {min(unknown)}.")
-    labels = [
-        indices[segments[id_]["category_id"]] if id_ else NOTHING
-        for id_ in ids.tolist()
-    ]
-    return np.array(labels, np.uint8)[inverse.reshape(image.shape[:2])]
+    categories = {segment["id"]: segment["category_id"] for segment in segments}
+    if unknown := set(categories.values()) - indices.keys():
+        raise ConfigError(f"{path}: no category has the id {min(unknown)}")
+    label_of = {0: NOTHING} | {id_: indices[c] for id_, c in categories.items()}
+    labels = np.array([label_of[id_] for id_ in ids.tolist()], np.uint8)
+    return labels[inverse.reshape(image.shape[:2])]
+
+
+def read_image(path: Path, flags: int) -> np.ndarray:
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise ConfigError(f"{path} is missing or can't be read as an image")
+    return image
 
 
 def write(path: Path, labels: np.ndarray) -> None:
     """Write in one step, so that a file that is there is whole."""
-    _, png = cv2.imencode(".png", labels)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(png)
+    unfinished.write_bytes(cv2.imencode(".png", labels)[1])
     os.replace(unfinished, path)
 
 
-def verify(path: Path, labels: np.ndarray) -> None:
-    """Compare with the file."""
-    written = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if written is None:
-        raise BadImageError(f"{path} is missing or can't be read as an image.")
+def compare(path: Path, labels: np.ndarray) -> None:
+    """Raise ConfigError unless the file holds ``labels``."""
+    written = read_image(path, cv2.IMREAD_UNCHANGED)
     if written.shape != labels.shape:
-        raise BadImageError(f"{path} is {written.shape}, not {labels.shape}.")
-    wrong = np.count_nonzero(written != labels)
-    if wrong:
-        raise BadImageError(f"{path} has {wrong} wrong pixels.")
+        raise ConfigError(f"{path} is {written.shape}, not {labels.shape}")
+    if wrong := np.count_nonzero(written != labels):
+        raise ConfigError(f"{path} has {wrong} wrong pixels")
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)()

@@ -17,37 +17,24 @@ FINE = 4  # each pixel is FINE * FINE sub-pixels when an outline is filled
 
 @dataclass
 class Thing:
-    """One object, or a crowd of one category.
+    """One object, or a crowd of one category, which is annotated as one region."""
 
-    Args:
-        category: Id of the category.
-        parts: Outlines in pixels; the thing is their union.
-        surface: (H, W, 3), its look at each pixel of the image.
-        crowd: Whether the parts are many objects, annotated as one region.
-    """
-
-    category: int
-    parts: list[Outline]
-    surface: np.ndarray
+    category: int  # its id
+    parts: list[Outline]  # in pixels; the thing is their union
+    surface: np.ndarray  # (H, W, 3), its texture at each pixel of the image
     crowd: bool = False
 
     def cover(self) -> np.ndarray:
-        """The share of each pixel that the thing takes, (H, W), 0 to 1."""
-        height, width = self.surface.shape[:2]
-        fine = np.zeros((height * FINE, width * FINE), np.uint8)
-        for outline in self.parts:
-            rings = [np.rint(ring * FINE).astype(np.int32) for ring in outline]
-            cv2.fillPoly(fine, rings, 255)
-        return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / 255
+        """Return the share of each pixel that the thing takes, (H, W), 0 to 1."""
+        return _fill(self.parts, *self.surface.shape[:2])
 
     def area(self) -> float:
-        """Its area in pixels if nothing hid it and the image didn't end."""
-        low = np.min([ring.min(axis=0) for part in self.parts for ring in part], axis=0)
-        high = np.max([r.max(axis=0) for part in self.parts for r in part], axis=0)
-        width, height = np.ceil(high - low).astype(int) + 1
+        """Return its area in pixels if nothing hid it and the image didn't end."""
+        points = np.concatenate([ring for part in self.parts for ring in part])
+        low = points.min(axis=0)
+        width, height = np.ceil(points.max(axis=0) - low).astype(int) + 1
         moved = [[ring - low for ring in part] for part in self.parts]
-        room = np.empty((height, width, 3))
-        return Thing(self.category, moved, room).cover().sum()
+        return _fill(moved, height, width).sum()
 
 
 def random_scene(
@@ -56,42 +43,36 @@ def random_scene(
     objects: tuple[int, int],
     crowds: float,
 ) -> tuple[np.ndarray, list[Thing]]:
-    """A background (H, W, 3) and things in front of it, the farthest first.
+    """Return a background (H, W, 3) and things in front of it, the farthest first.
 
-    Args:
-        rng: Source of every choice.
-        size: (H, W) in pixels.
-        objects: Fewest and most objects to place.
-        crowds: Probability of a crowd beside them, 0 to 1.
+    ``size`` is (H, W), ``objects`` the fewest and the most, ``crowds`` the probability
+    of a crowd among them.
     """
     hue, saturation = rng.uniform(0, [1, 0.35])
     noise = rng.uniform(2, 10)
     background = texture(rng, size, hue, saturation, contrast=100, noise=noise)
     count = rng.integers(*objects, endpoint=True)
-    things = [_object(rng, size) for _ in range(count)]
+    things = [_random_thing(rng, size, crowd=False) for _ in range(count)]
     if rng.random() < crowds:
-        things.insert(rng.integers(count + 1), _crowd(rng, size))
+        things.insert(rng.integers(count + 1), _random_thing(rng, size, crowd=True))
     return background, things
 
 
 def render(
     background: np.ndarray, things: list[Thing]
 ) -> tuple[np.ndarray, list[tuple[Thing, np.ndarray]]]:
-    """The image, (H, W, 3) bytes, and each thing in it with the pixels it shows.
+    """Return the image, (H, W, 3) bytes, and each thing with the pixels it shows.
 
     Things that are nearly hidden are neither drawn nor returned.
     """
     covers = [thing.cover() for thing in things]
-    areas = [thing.area() for thing in things]
+    least = [max(LEAST_PIXELS, LEAST_SHARE * thing.area()) for thing in things]
     kept = list(range(len(things)))
     while True:
         front = np.full(background.shape[:2], -1)
         for k in kept:
             front[covers[k] >= 0.5] = k
-        seen = {k: np.count_nonzero(front == k) for k in kept}
-        hidden = [
-            k for k in kept if seen[k] < max(LEAST_PIXELS, LEAST_SHARE * areas[k])
-        ]
+        hidden = [k for k in kept if np.count_nonzero(front == k) < least[k]]
         if not hidden:
             break
         # The nearest alone: what it was hiding may now be seen enough.
@@ -104,45 +85,42 @@ def render(
     return image, [(things[k], front == k) for k in kept]
 
 
-def _object(rng: np.random.Generator, size: tuple[int, int]) -> Thing:
-    shape, category = _category(rng)
-    radius = min(size) * np.exp(rng.uniform(np.log(0.12), np.log(0.33)))
-    centre = rng.uniform(0, size[::-1])  # x, y
-    part = _placed(rng, shape(rng), centre, radius)
-    return Thing(category, [part], _surface(rng, size, category))
-
-
-def _crowd(rng: np.random.Generator, size: tuple[int, int]) -> Thing:
-    shape, category = _category(rng)
-    middle = rng.uniform(0.2, 0.8, 2) * size[::-1]  # x, y
+def _random_thing(
+    rng: np.random.Generator, size: tuple[int, int], crowd: bool
+) -> Thing:
+    index = rng.integers(len(CATEGORIES))
+    shape, category = list(CATEGORIES.items())[index]
     unit = min(size)
-    parts = [
-        _placed(rng, shape(rng), rng.normal(middle, 0.1 * unit), 0.05 * unit)
-        for _ in range(rng.integers(8, 16))
-    ]
-    return Thing(category, parts, _surface(rng, size, category), crowd=True)
+    if crowd:
+        middle = rng.uniform(0.2, 0.8, 2) * size[::-1]  # x, y
+        parts = [
+            _place(rng, shape(rng), rng.normal(middle, 0.1 * unit), 0.05 * unit)
+            for _ in range(rng.integers(8, 16))
+        ]
+    else:
+        radius = unit * np.exp(rng.uniform(np.log(0.12), np.log(0.33)))
+        centre = rng.uniform(0, size[::-1])  # x, y
+        parts = [_place(rng, shape(rng), centre, radius)]
+    # Around the category's own hue, as lemons are yellow: with shape as the only cue a
+    # network that starts from random weights needs hours.
+    hue = (index + rng.uniform(-0.25, 0.25)) / len(CATEGORIES)
+    surface = texture(rng, size, hue, rng.uniform(0.6, 1), contrast=50, noise=4)
+    return Thing(category, parts, surface, crowd)
 
 
-def _surface(
-    rng: np.random.Generator, size: tuple[int, int], category: int
-) -> np.ndarray:
-    """A texture around the category's own hue.
-
-    As lemons are yellow: with shape as the only cue a network that starts from random
-    weights needs hours.
-    """
-    order = list(CATEGORIES.values())
-    hue = (order.index(category) + rng.uniform(-0.25, 0.25)) / len(order)
-    return texture(rng, size, hue, rng.uniform(0.6, 1), contrast=50, noise=4)
-
-
-def _category(rng: np.random.Generator):
-    return list(CATEGORIES.items())[rng.integers(len(CATEGORIES))]
-
-
-def _placed(
+def _place(
     rng: np.random.Generator, outline: Outline, centre: np.ndarray, radius: float
 ) -> Outline:
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return [radius * ring @ turn + centre for ring in outline]
+
+
+def _fill(parts: list[Outline], height: int, width: int) -> np.ndarray:
+    """Return the share of each pixel that is within an outline, (H, W), 0 to 1."""
+    fine = np.zeros((height * FINE, width * FINE), np.uint8)
+    for outline in parts:
+        cv2.fillPoly(
+            fine, [np.rint(ring * FINE).astype(np.int32) for ring in outline], 255
+        )
+    return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / 255

@@ -14,18 +14,10 @@ def texture(
     contrast: float,
     noise: float,
 ) -> np.ndarray:
-    """A surface of two similar colours.
+    """Return a surface of two similar colours, (H, W, 3) floats of 0 to 255, BGR.
 
-    Args:
-        rng: Source of every choice.
-        size: (H, W) in pixels.
-        hue: 0 to 1, around the circle.
-        saturation: 0 (grey) to 1.
-        contrast: Largest difference of the two colours in each channel, 0 to 255.
-        noise: Standard deviation of the noise of each pixel, 0 to 255.
-
-    Returns:
-        (H, W, 3) floats, roughly 0 to 255, blue first as in OpenCV.
+    ``hue`` and ``saturation`` are 0 to 1, ``contrast`` is the colours' largest
+    difference in a channel, ``noise`` the standard deviation of each pixel's.
     """
     rgb = hsv_to_rgb(hue % 1, saturation, rng.uniform(0.3, 1))
     first = 255 * np.array(rgb[::-1])

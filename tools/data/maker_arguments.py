@@ -1,0 +1,43 @@
+"""The command line of the scripts that make data."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def make_parser(doc: str) -> argparse.ArgumentParser:
+    """Make a parser that shows a script's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def parse(
+    doc: str, argv: list[str] | None, train: int, val: int, **options: dict
+) -> argparse.Namespace:
+    """Read the command line of a script that draws ``train`` and ``val`` images.
+
+    ``options`` are those that only this script has: ``add_argument``'s keywords.
+    """
+    parser = make_parser(doc)
+    parser.add_argument("target", type=Path, help="folder to make, new or empty")
+    options = dict(
+        train=dict(type=at_least(1), default=train, help=f"images ({train})"),
+        val=dict(type=at_least(1), default=val, help=f"images ({val})"),
+        **options,
+        seed=dict(type=at_least(0), default=0, help="0 or more (0)"),
+    )
+    for name, keywords in options.items():
+        parser.add_argument(f"--{name}", **keywords)
+    return parser.parse_args(argv)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return an argument's type: an integer of ``least`` or more."""
+
+    def integer(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not {least} or more")
+        return int(text)
+
+    return integer
