@@ -16,7 +16,7 @@ from torch._subclasses import FakeTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlse_mm import ops
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.tracing import is_hooked, is_recording
 
 CONVS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -40,7 +40,7 @@ def can_merge(x: Tensor, *layers: nn.Module) -> bool:
     Each layer must be a 1x1 convolution with a bias, or that and a max-pooling, which
     is then one for all.
     """
-    if is_recording(x) or is_observed(*layers):
+    if is_recording(x) or is_hooked(*layers):
         return False
     pooled = [layer for layer in layers if not _is_affine(layer)]
     return all(
@@ -127,7 +127,7 @@ def add_output(x: Tensor, y: Tensor, last: nn.Module) -> Tensor:
     Returns:
         (N, C, *), in the memory format of ``x``.
     """
-    called = is_recording(x) or is_observed(last)
+    called = is_recording(x) or is_hooked(last)
     # Under autocast a product would round the sum, which stays in full precision.
     whole = not called and not ops.is_autocast(x)
     if whole and (product := _as_product(last, x.dtype)):

@@ -11,7 +11,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from nlse_mm import ops
-from nlse_mm.ops.tracing import is_observed
+from nlse_mm.ops.tracing import is_hooked
 
 from .merged import is_plain_conv, project, project_to_number
 
@@ -58,7 +58,7 @@ def rectified_weights(x: Tensor, layers: Layers, positions: Tensor) -> Tensor:
 def _is_sum(layer: nn.Module) -> bool:
     """Whether nobody notices if the layer's rectified sum is computed without it."""
     return (
-        not is_observed(layer)
+        not is_hooked(layer)
         and type(layer) is ConvModule
         and is_plain_conv(layer.conv)
         and layer.conv.bias is None

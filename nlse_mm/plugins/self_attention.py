@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
 from nlse_mm.ops.layout import memory_format
-from nlse_mm.ops.relative import attend_in_blocks, separable_attention, separable_means
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.relative import attend_in_chunks, separable_attention, separable_means
+from nlse_mm.ops.tracing import is_hooked, is_recording
 from nlse_mm.registry import MODELS
 
 from .merged import is_plain_conv
@@ -133,7 +133,7 @@ class SelfAttention2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``x`` (N, C, H, W) to (N, E, U, V): a position for every ``stride`` ones."""
         rows, columns = self._queries(x)
-        called = is_recording(x) or is_observed(self.value)
+        called = is_recording(x) or is_hooked(self.value)
         called = called or not is_plain_conv(self.value)
         if self.encoding.is_separable and not self.content:
             weights = (
@@ -153,7 +153,7 @@ class SelfAttention2d(nn.Module):
             scores = self._scorer(x, rows, columns)
             value = x.flatten(2).transpose(1, 2)
             mix = _beside if called else self._mix
-            out = attend_in_blocks(value, scores, mix, at).transpose(1, 2)
+            out = attend_in_chunks(value, scores, mix, at).transpose(1, 2)
             out = out.unflatten(2, shape)
             out = self.value(out.contiguous()) if called else out
         if self.residual:

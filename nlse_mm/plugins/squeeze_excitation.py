@@ -9,7 +9,7 @@ from nlse_mm.arguments import checked, fits
 from nlse_mm.errors import ConfigError
 from nlse_mm.ops.excitation import excitation, excite_add_relu
 from nlse_mm.ops.precision import no_autocast
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.tracing import is_hooked, is_recording
 from nlse_mm.registry import MODELS
 
 from .merged import is_plain_conv
@@ -125,7 +125,7 @@ class SELayer(nn.Module):
         """Whether somebody would notice if ``conv1`` and ``conv2`` weren't called."""
         return (
             is_recording(x)
-            or is_observed(self.conv1, self.conv2)
+            or is_hooked(self.conv1, self.conv2)
             or not _is_layer(self.conv1, nn.ReLU)
             or not _is_layer(self.conv2, nn.Sigmoid)
         )
