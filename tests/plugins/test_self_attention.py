@@ -10,7 +10,7 @@ from torch import nn
 
 from nlse_mm.ops import relative
 from nlse_mm.plugins import SelfAttention2d
-from nlse_mm.plugins.self_attention import ENCODINGS
+from nlse_mm.plugins.relative_encoding import ENCODINGS
 
 each_form = pytest.mark.parametrize(
     ("encoding", "content"), [(e, c) for e in ENCODINGS for c in (False, True)]
