@@ -1,6 +1,10 @@
 """The pairwise operations, exact and in memory linear in the positions.
 
 Pure PyTorch: nothing here needs an OpenMMLab package.
+
+Shapes, in every file of ops and plugins: N batch, C channels of a map, H height, W
+width, ``*`` any number of spatial dimensions, P queries, Q keys, D channels of queries
+and keys, E channels of values, h heads.
 """
 
 import torch.fx

@@ -11,34 +11,45 @@ from .derivatives import derivatives
 from .precision import common_dtype
 from .tracing import needs_formula
 
-COLUMNS = 64  # channels of the values whose running sums are held at a time
+# Channels of the values whose suffix sums exist at a time. They are in double
+# precision, so those of all channels would take several times the values' memory.
+CHANNEL_CHUNK = 64
 
 
 def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    r"""Mean of the values, weighted by the rectified sums.
+    r"""Average the values, weighted by rectified sums of a query's and a key's number.
 
     .. math:: y_i = \frac{1}{Q} \sum_j \mathrm{ReLU}(a_i + b_j)\, v_j
 
     `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 5 with
     C(x) = Q: the product of w with the concatenated theta_i and phi_j is a sum of one
-    number of i and one of j. The rectifier keeps the j with b_j > -a_i. With b sorted,
-    these are the last ones, and
+    number of i and one of j. The paper applies the rectifier to each of the P Q sums.
+    Here b is sorted: the keys with b_j > -a_i, which the rectifier keeps, are then the
+    last ones, and
 
     .. math:: y_i = \frac{1}{Q} \Bigl(a_i \sum_{j \ge k_i} v_j
                   + \sum_{j \ge k_i} b_j v_j\Bigr)
 
-    reads two running sums at one place :math:`k_i`. Exact, in time
-    (P + Q) (log Q + E) and memory (P + Q) E. The running sums are kept in double
-    precision: in single precision those over 67,200 values lose four digits.
+    reads two suffix sums at one place :math:`k_i`. Exact. The suffix sums are kept in
+    double precision: in single precision those over 67,200 values lose four digits.
+
+    Costs (P + Q) (log Q + E) multiplications and comparisons an image, and (P + Q) E
+    numbers of memory. A second derivative is the formula's, in memory that grows with
+    P * Q, as are exported files and ``torch.func``.
 
     Args:
-        a: (N, P).
-        b: (N, Q).
+        a: The queries' numbers, (N, P).
+        b: The keys' numbers, (N, Q).
         value: (N, Q, E).
 
     Returns:
-        (N, P, E), zeros where Q is 0. A second derivative is the formula's, in memory
-        that grows with P * Q, as are files and ``torch.func``.
+        (N, P, E), zeros where Q is 0.
+
+    Example:
+        >>> a, b = torch.tensor([[1.0]]), torch.tensor([[-2.0, 3.0]])
+        >>> value = torch.tensor([[[5.0], [7.0]]])
+        >>> concatenation_attention(a, b, value)  # (0 * 5 + 4 * 7) / 2
+        tensor([[[14.]]])
     """
     dtype = common_dtype(a, b, value)
     a, b, value = (t.to(dtype) for t in (a, b, value))
@@ -48,41 +59,47 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
 
 
 def _formula(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    return (a[:, :, None] + b[:, None, :]).relu() @ value / b.shape[1]
+    """Compute the same as it stands, with all P x Q weights."""
+    weights = (a[:, :, None] + b[:, None, :]).relu()  # (N, P, Q)
+    return weights @ value / b.shape[1]  # (N, P, E)
 
 
 @torch.library.custom_op("nlse_mm::concatenation_attention", mutates_args=())
 def _attend(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    out = value.new_empty(*a.shape, value.shape[2])
-    above = _Above(-a, b)
-    for part in _columns(value):
-        total, weighted = above.sums(value[..., part], weighted=True)
-        weighted.addcmul_(a[:, :, None].double(), total)
-        out[..., part] = weighted.div_(max(b.shape[1], 1))
+    out = value.new_empty(*a.shape, value.shape[2])  # (N, P, E)
+    suffix = _SuffixSums(-a, b)
+    for chunk in _channel_chunks(value):
+        total, weighted = suffix.sums(value[..., chunk], weighted=True)  # (N, P, chunk)
+        # In place: both are fresh, and in double precision among the largest tensors.
+        weighted.addcmul_(a[:, :, None].double(), total)  # a as (N, P, 1)
+        out[..., chunk] = weighted.div_(max(b.shape[1], 1))
     return out
 
 
 @_attend.register_fake
 def _(a, b, value):
-    return value.new_empty(*a.shape, value.shape[2])
+    return value.new_empty(*a.shape, value.shape[2])  # (N, P, E)
 
 
 @torch.library.custom_op("nlse_mm::concatenation_attention_backward", mutates_args=())
 def _attend_backward(
     grad: Tensor, a: Tensor, b: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of a, b and value: the same sums, with the roles exchanged."""
+    """Compute the gradients of a, b and value: the same sums, the roles exchanged."""
+    # In double precision, as each chunk of channels adds to these.
     d_a, d_b = (torch.zeros_like(t, dtype=torch.float64) for t in (a, b))
     d_value = torch.empty_like(value)
     count = max(b.shape[1], 1)
-    above_a, above_b = _Above(-a, b), _Above(-b, a)
-    for part in _columns(value):
-        (total,) = above_a.sums(value[..., part], weighted=False)
-        d_a += total.mul_(grad[..., part]).sum(dim=2)
-        total, weighted = above_b.sums(grad[..., part], weighted=True)
-        weighted.addcmul_(b[:, :, None].double(), total)
-        d_value[..., part] = weighted.div_(count)
-        d_b += total.mul_(value[..., part]).sum(dim=2)
+    # a_i + b_j > 0 is symmetric: the queries that a key's gradient sums over are again
+    # those above a threshold, -b_j.
+    over_keys, over_queries = _SuffixSums(-a, b), _SuffixSums(-b, a)
+    for chunk in _channel_chunks(value):
+        (total,) = over_keys.sums(value[..., chunk], weighted=False)  # (N, P, chunk)
+        d_a += total.mul_(grad[..., chunk]).sum(dim=2)  # (N, P)
+        total, weighted = over_queries.sums(grad[..., chunk], weighted=True)
+        weighted.addcmul_(b[:, :, None].double(), total)  # (N, Q, chunk), b (N, Q, 1)
+        d_value[..., chunk] = weighted.div_(count)
+        d_b += total.mul_(value[..., chunk]).sum(dim=2)  # (N, Q)
     return (d_a / count).to(a.dtype), (d_b / count).to(b.dtype), d_value
 
 
@@ -92,6 +109,8 @@ def _(grad, a, b, value):
 
 
 def _save(ctx, inputs, output):
+    # The inputs alone: they are sorted and summed again, since suffix sums in double
+    # precision are larger than the values.
     ctx.save_for_backward(*inputs)
 
 
@@ -106,47 +125,61 @@ _attend.register_autograd(_backward, setup_context=_save)
 
 @register_flop_formula(torch.ops.nlse_mm.concatenation_attention)
 def _flops(a, b, value, **_) -> int:
-    """One product for each value, to weight it, and one for each output."""
+    """Count one product for each value, to weight it, and one for each output."""
     (n, p), (_, q, e) = a, value
     return 2 * n * (p + q) * e
 
 
 @register_flop_formula(torch.ops.nlse_mm.concatenation_attention_backward)
 def _backward_flops(grad, a, b, value, **_) -> int:
-    """The same with the roles exchanged, and the products with the gradients."""
+    """Count the same with the roles exchanged, and the products with the gradients."""
     return 2 * _flops(a, b, value)
 
 
-def _columns(value: Tensor) -> list[slice]:
-    return [slice(i, i + COLUMNS) for i in range(0, value.shape[2], COLUMNS)]
+def _channel_chunks(value: Tensor) -> list[slice]:
+    return [
+        slice(i, i + CHANNEL_CHUNK) for i in range(0, value.shape[2], CHANNEL_CHUNK)
+    ]
 
 
-class _Above:
-    """For each threshold (N, T), the keys (N, K) that are greater."""
+class _SuffixSums:
+    """Sum values over the keys above each threshold: thresholds (N, P), keys (N, Q).
+
+    In the backward pass the queries take the keys' place, and Q and P are exchanged.
+    """
 
     def __init__(self, thresholds: Tensor, keys: Tensor):
-        self.keys, self.order = keys.sort(dim=1, descending=True)
-        # The number of keys above each threshold: keys fall, their negatives rise.
+        # Descending, so that the suffix is a prefix, which cumsum gives without a flip.
+        self.keys, self.order = keys.sort(dim=1, descending=True)  # (N, Q) each
+        # searchsorted wants rising numbers: keys fall, so their negatives are searched.
         falling = -self.keys.contiguous()
-        self.counts = torch.searchsorted(falling, -thresholds.contiguous(), right=False)
+        # right=False leaves ties out: a sum of 0, where PyTorch's ReLU has gradient 0.
+        self.counts = torch.searchsorted(
+            falling, -thresholds.contiguous(), right=False
+        )  # (N, P)
 
     def sums(self, values: Tensor, weighted: bool) -> list[Tensor]:
-        """Sums of the values of these keys.
+        """Return the sums of the values of these keys.
 
         Args:
-            values: (N, K, E).
+            values: (N, Q, E).
             weighted: Whether the sum of the values times their keys is wanted, too.
 
         Returns:
-            One or two tensors (N, T, E), in double precision.
+            One or two tensors (N, P, E), in double precision.
         """
-        place = self.counts[:, :, None].expand(-1, -1, values.shape[2])
-        order = self.order[:, :, None].expand_as(values)
+        # expand, not repeat: the indices are not copied for each channel.
+        place = self.counts[:, :, None].expand(-1, -1, values.shape[2])  # (N, P, E)
+        order = self.order[:, :, None].expand_as(values)  # (N, Q, E)
         terms = [values.gather(1, order).double()]
         if weighted:
-            terms.append(terms[0] * self.keys[:, :, None])
+            terms.append(terms[0] * self.keys[:, :, None])  # keys as (N, Q, 1)
         sums = []
         while terms:
-            running = torch.nn.functional.pad(terms.pop(0).cumsum(dim=1), (0, 0, 1, 0))
-            sums.append(running.gather(1, place))
+            # Popped, so that the terms' memory is free once they are summed. The row of
+            # zeros is what a threshold above all keys reads.
+            running = torch.nn.functional.pad(
+                terms.pop(0).cumsum(dim=1), (0, 0, 1, 0)
+            )  # (N, Q + 1, E)
+            sums.append(running.gather(1, place))  # (N, P, E)
         return sums

@@ -1,4 +1,7 @@
-"""Derivatives of a formula that can themselves be differentiated."""
+"""Derivatives of a formula that can themselves be differentiated.
+
+Shapes: any; each gradient has the shape of its tensor.
+"""
 
 from collections.abc import Callable
 
@@ -11,6 +14,8 @@ def derivatives(
 ) -> tuple[Tensor, ...]:
     """Differentiate ``formula`` at ``inputs``, so that a second time is possible.
 
+    The formula runs once more, and its graph, with all that it stores, is kept.
+
     Args:
         formula: What was computed, in PyTorch's own operations.
         grad: The gradient of its output.
@@ -18,8 +23,15 @@ def derivatives(
 
     Returns:
         A gradient for each tensor.
+
+    Example:
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> (slope,) = derivatives(lambda x: x**3, torch.tensor(1.0), x)
+        >>> torch.autograd.grad(slope, x)  # 6 x
+        (tensor(18.),)
     """
     tensors = [x for x in inputs if isinstance(x, Tensor)]
+    # A backward pass may be running, and in it the formula still needs a graph.
     with torch.enable_grad():
         # One tensor in two places gets two gradients, and one that wants none gets one.
         views = [

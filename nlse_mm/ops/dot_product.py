@@ -12,18 +12,21 @@ from .tracing import is_recording
 
 
 def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    r"""Mean of the values, weighted by the products.
+    r"""Average the values, weighted by the products of queries and keys.
 
     .. math:: y_i = \frac{1}{Q} \sum_j (q_i^\top k_j)\, v_j
                   = \frac{1}{Q}\, q_i^\top \sum_j k_j v_j^\top
 
     `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 4 with
-    C(x) = Q. Exact: the product of three matrices is taken in the order that costs
-    less, or where one graph serves several sizes, always in the second. That takes
-    (P + Q) D E multiplications and D * E numbers, whatever the sizes; the first
-    P Q (D + E) and P * Q numbers, and is taken only where that is less, so memory never
-    grows with P * Q; and never in float16, where the products of queries and keys, sums
-    over D that no softmax tames, overflow before anything else.
+    C(x) = Q. Exact; the paper takes the first order, with its P Q weights. Here the
+    order is the one that costs less, or where one graph serves several sizes, always
+    the second.
+
+    The second costs (P + Q) D E multiplications and D * E numbers of memory an image,
+    whatever the sizes; the first P Q (D + E) and P * Q numbers, and is taken only where
+    that is less, so memory never grows with P * Q; and never in float16, where the
+    products of queries and keys, sums over D that no softmax tames, overflow before
+    anything else.
 
     Args:
         query: (N, P, D).
@@ -32,14 +35,20 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     Returns:
         (N, P, E), zeros where Q is 0.
+
+    Example:
+        >>> query, key = torch.tensor([[[2.0]]]), torch.tensor([[[1.0], [3.0]]])
+        >>> dot_product_attention(query, key, key)  # 2 * (1 * 1 + 3 * 3) / 2
+        tensor([[[10.]]])
     """
     dtype = common_dtype(query, key, value)
     query, key, value = (t.to(dtype) for t in (query, key, value))
     # Divided first: a sum over positions overflows half precision, their mean doesn't.
+    # A graph's sizes are open, and max() would compare one.
     value = value / (key.shape[1] if is_recording() else max(key.shape[1], 1))
     if dtype != torch.float16 and _weights_cost_less(query, value):
-        return (query @ key.transpose(1, 2)) @ value
-    return query @ (key.transpose(1, 2) @ value)
+        return (query @ key.transpose(1, 2)) @ value  # (N, P, Q), then (N, P, E)
+    return query @ (key.transpose(1, 2) @ value)  # (N, D, E), then (N, P, E)
 
 
 def _weights_cost_less(query: Tensor, value: Tensor) -> bool:
@@ -49,6 +58,7 @@ def _weights_cost_less(query: Tensor, value: Tensor) -> bool:
     (_, p, d), (_, q, e) = query.shape, value.shape
     less = p * q * (d + e) < (p + q) * d * e
     if torch.compiler.is_compiling():
+        # Imported here: it imports SymPy, which only a compilation needs.
         from torch.fx.experimental.symbolic_shapes import statically_known_true
 
         return statically_known_true(less)  # a plain comparison would fix the order

@@ -1,11 +1,12 @@
 """The end of a residual block with an excited branch, in few passes over memory.
 
-Shapes: N batch, C channels, D channels inside the excitation.
+Shapes: N batch, C channels, H height, W width, M channels between the two layers of the
+excitation.
 
 Squeeze and excitation has next to no arithmetic: what it costs is reading, writing and
 allocating whole maps. Here the block's output overwrites the branch, and the backward
-pass takes from that output what it has to know of the branch, so that no map is kept
-that a block without excitation wouldn't keep.
+pass recovers the branch's values from that output, so that no map is kept that a block
+without excitation wouldn't keep.
 """
 
 from collections.abc import Iterator
@@ -18,62 +19,95 @@ from .layout import memory_format
 from .precision import no_autocast
 from .tracing import needs_formula
 
-# Numbers in a piece of a map. What is computed on the way to a sum stays in the cache
-# that way: to allocate whole maps for it costs a CPU more than the arithmetic here.
-# Smaller pieces would leave each of many threads too little to do.
-PIECE = 1 << 20
+# Numbers in a chunk of a map, 4 MiB in single precision. What is computed on the way to
+# a sum stays in the cache that way: to allocate whole maps for it costs a CPU more than
+# the arithmetic here. Smaller chunks would leave each of many threads too little to do.
+MAP_CHUNK = 1 << 20
 
-# W_1 (D, C), its bias (D), W_2 (C, D), its bias (C); None where there is no bias.
+# W_1 (M, C), its bias (M,), W_2 (C, M), its bias (C,); None where there is no bias.
 Excitation = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 
 
 def excite_add_relu(
-    x: Tensor, identity: Tensor, weights: Excitation, top: float = 1.0
+    x: Tensor, identity: Tensor, weights: Excitation, gate_scale: float = 1.0
 ) -> Tensor:
     r"""Excite ``x``, add ``identity`` and rectify; ``x`` may be overwritten.
 
     .. math:: y = \mathrm{ReLU}(\mathrm{identity} + s \cdot x), \quad
-              s = \mathrm{top} \cdot \sigma(W_2\,\mathrm{ReLU}(W_1 \bar x))
+              s = \gamma\, \sigma(W_2\,\mathrm{ReLU}(W_1 \bar x))
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, equations 2
-    to 4, at the end of a residual block.
+    to 4, at the end of a residual block. The scale :math:`\gamma` is not in the paper:
+    2 makes a gate of W_2 = 0 exactly 1.
 
     The gradient of ``s`` is a sum over a map of gradient times ``x``. Wherever the ReLU
     lets a gradient through, ``s * x`` is ``y - identity``, exact but for the rounding
     of ``y``, and so ``x`` needn't be kept. Half precision rounds too coarsely for that
     and keeps it. Compiled, exported and traced graphs hold the plain formula.
 
+    Training keeps ``y`` and ``identity``, 2 N C H W numbers; inference none. A second
+    derivative of the fused form doesn't exist.
+
     Args:
-        x: The branch's output, of shape (N, C, H, W). Nothing else may need its values,
-            which holds for what a norm or a convolution has just returned.
-        identity: The shortcut's output, of the shape of ``x``.
-        weights: ``(W_1, bias, W_2, bias)``.
-        top: The largest value of ``s``.
+        x: The branch's output, (N, C, H, W). Nothing else may need its values, which
+            holds for what a norm or a convolution has just returned.
+        identity: The shortcut's output, (N, C, H, W).
+        weights: ``(W_1, bias, W_2, bias)``, (M, C), (M,), (C, M), (C,).
+        gate_scale: Multiplies the sigmoid: the upper bound of ``s``.
 
     Returns:
-        The block's output, of the shape of ``x``.
+        The block's output, (N, C, H, W).
+
+    Raises:
+        RuntimeError: In the backward pass with ``create_graph=True``.
+
+    Example:
+        >>> x = torch.tensor([1.0, -4.0]).view(1, 2, 1, 1)
+        >>> weights = torch.zeros(1, 2), None, torch.zeros(2, 1), None
+        >>> excite_add_relu(x, torch.ones_like(x), weights).flatten()  # s = 1 / 2
+        tensor([1.5000, 0.0000])
     """
+    # A compiler fuses the plain formula by itself.
     graph = torch.compiler.is_compiling() or needs_formula()
     tensors = [t for t in (x, identity, *weights) if t is not None]
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if trains and not graph and _all_of_full_precision(tensors):
-        return _ExciteAddReLU.apply(x, identity, *weights, top)
-    gate = excitation(x, weights, top)[:, :, None, None]
+        return _ExciteAddReLU.apply(x, identity, *weights, gate_scale)
+    gate = excitation(x, weights, gate_scale)[:, :, None, None]  # (N, C, 1, 1)
+    # Not in place where autograd keeps x, or where its dtype can't hold the sum's.
     if trains or graph or x.dtype != torch.result_type(identity, gate):
         return torch.addcmul(identity, x, gate).relu_()
     return _overwrite(x, identity, gate)
 
 
-def excitation(x: Tensor, weights: Excitation, top: float = 1.0) -> Tensor:
-    """The gate ``s`` of shape (N, C), each value between 0 and ``top``.
+def excitation(x: Tensor, weights: Excitation, gate_scale: float = 1.0) -> Tensor:
+    r"""Compute the gate ``s``.
 
-    Half precision is left for the few numbers in between, whose sums overflow in it.
+    .. math:: s = \gamma\, \sigma(W_2\,\mathrm{ReLU}(W_1 \bar x))
+
+    `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, equations 2
+    and 3. It costs N C H W additions and 2 N C M multiplications.
+
+    Args:
+        x: (N, C, H, W).
+        weights: ``(W_1, bias, W_2, bias)``, (M, C), (M,), (C, M), (C,).
+        gate_scale: Multiplies the sigmoid: the upper bound of ``s``.
+
+    Returns:
+        (N, C), each value between 0 and ``gate_scale``.
+
+    Example:
+        >>> weights = torch.zeros(1, 2), None, torch.zeros(2, 1), None
+        >>> excitation(torch.rand(1, 2, 3, 3), weights)
+        tensor([[0.5000, 0.5000]])
     """
+    # Half precision is left for the few numbers in between: sums of a map overflow it.
     dtype = torch.promote_types(x.dtype, torch.float32)
     w1, b1, w2, b2 = (w if w is None else w.to(dtype) for w in weights)
     with no_autocast(x):
-        hidden = F.linear(x.mean((2, 3), dtype=dtype), w1, b1).relu()
-        gate = top * F.linear(hidden, w2, b2).sigmoid()
+        pooled = x.mean((2, 3), dtype=dtype)  # (N, C)
+        hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
+        gate = gate_scale * F.linear(hidden, w2, b2).sigmoid()  # (N, C)
     return gate.to(x.dtype)
 
 
@@ -85,32 +119,46 @@ def _all_of_full_precision(tensors: list[Tensor]) -> bool:
 
 
 def _overwrite(x: Tensor, identity: Tensor, gate: Tensor) -> Tensor:
-    for y, shortcut, s in _pieces(x, identity, gate):
+    """Write the block's output over ``x``; the gate is (N, C, 1, 1)."""
+    for y, shortcut, s in _chunks(x, identity, gate):
         torch.addcmul(shortcut, y, s, out=y).relu_()
     return x
 
 
-def _pieces(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Views of some channels of every map: for a GPU, or channels last, of all."""
+def _chunks(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Iterate over views of a few channels of every map; for a GPU, of all channels.
+
+    The maps are (N, C, H, W) or (N, C, 1, 1).
+    """
     first = maps[0]
+    # Channels last, some channels of a map are no contiguous memory; and on a GPU each
+    # chunk would be some kernels more to start.
     if first.device.type == "cpu" and all(m.is_contiguous() for m in maps):
-        channels = max(PIECE // max(first.shape[2:].numel(), 1), 1)
-        rows = (m.view(1, -1, *m.shape[2:]).split(channels, 1) for m in maps)
-        return zip(*rows, strict=True)
+        channels = max(MAP_CHUNK // max(first.shape[2:].numel(), 1), 1)
+        # Images and channels in one dimension: a chunk of small maps has many images.
+        split = (
+            m.view(1, -1, *m.shape[2:]).split(  # (1, N C, H, W)
+                channels, 1
+            )  # (1, channels, H, W) each
+            for m in maps
+        )
+        return zip(*split, strict=True)
     return iter([maps])
 
 
 class _ExciteAddReLU(torch.autograd.Function):
+    """The fused end of a block, with a backward pass that doesn't need the branch."""
+
     @staticmethod
-    def forward(ctx, x, identity, w1, b1, w2, b2, top):
+    def forward(ctx, x, identity, w1, b1, w2, b2, gate_scale):
         with no_autocast(x):
             pooled = x.mean((2, 3))  # (N, C)
-            hidden = F.linear(pooled, w1, b1).relu()  # (N, D)
+            hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
             sigmoid = F.linear(hidden, w2, b2).sigmoid()  # (N, C)
-        _overwrite(x, identity, (top * sigmoid)[:, :, None, None])
-        ctx.mark_dirty(x)
+        _overwrite(x, identity, (gate_scale * sigmoid)[:, :, None, None])
+        ctx.mark_dirty(x)  # so that this function becomes the history of x
         ctx.save_for_backward(x, identity, pooled, hidden, sigmoid, w1, w2)
-        ctx.top = top
+        ctx.gate_scale = gate_scale
         return x
 
     @staticmethod
@@ -122,40 +170,49 @@ class _ExciteAddReLU(torch.autograd.Function):
             )
         y, identity, pooled, hidden, sigmoid, w1, w2 = ctx.saved_tensors
         d_identity, d_log_gate = _through_relu(grad, y, identity)
+        # By the gate's logarithm, whose derivative is 1 - sigmoid: x itself would be
+        # (y - identity) / gate, and the gate can round to 0.
         d_logit = d_log_gate * (1 - sigmoid)  # (N, C)
-        d_hidden = (d_logit @ w2) * (hidden > 0)  # (N, D)
+        d_hidden = (d_logit @ w2) * (hidden > 0)  # (N, M)
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_mean = (d_hidden @ w1) / y.shape[2:].numel()
+            d_mean = (d_hidden @ w1) / y.shape[2:].numel()  # (N, C)
+            # A map of its own: d_identity is returned as well.
             d_x = torch.empty_like(d_identity)
-            for dx, di, s, dm in _pieces(
+            for dx, di, s, dm in _chunks(
                 d_x,
                 d_identity,
-                (ctx.top * sigmoid)[:, :, None, None],
-                d_mean[:, :, None, None],
+                (ctx.gate_scale * sigmoid)[:, :, None, None],  # (N, C, 1, 1)
+                d_mean[:, :, None, None],  # (N, C, 1, 1)
             ):
                 torch.mul(di, s, out=dx).add_(dm)
         return (
             d_x,
             d_identity,
-            d_hidden.t() @ pooled,
-            d_hidden.sum(0) if ctx.needs_input_grad[3] else None,
-            d_logit.t() @ hidden,
-            d_logit.sum(0) if ctx.needs_input_grad[5] else None,
+            d_hidden.t() @ pooled,  # (M, C)
+            d_hidden.sum(0) if ctx.needs_input_grad[3] else None,  # (M,)
+            d_logit.t() @ hidden,  # (C, M)
+            d_logit.sum(0) if ctx.needs_input_grad[5] else None,  # (C,)
             None,
         )
 
 
 def _through_relu(grad: Tensor, y: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient before the ReLU, and that of the gate's logarithm.
+    """Compute the gradient before the ReLU, and that of the gate's logarithm.
 
     The latter is the sum over a map of the former times ``s * x``, which is
     ``y - identity`` wherever the former isn't zero.
+
+    Returns:
+        (N, C, H, W) and (N, C).
     """
+    # In the format of y: maps are split only where all of them are contiguous.
     grad = grad.contiguous(memory_format=memory_format(y))
     before = torch.empty_like(y)
-    sums = y.new_empty(*y.shape[:2], 1, 1)
-    for g, d, out, shortcut, total in _pieces(grad, before, y, identity, sums):
+    sums = y.new_empty(*y.shape[:2], 1, 1)  # (N, C, 1, 1)
+    for g, d, out, shortcut, total in _chunks(grad, before, y, identity, sums):
+        # The form with a place for its result: grad * (y > 0) allocates a mask.
         torch.ops.aten.threshold_backward.grad_input(g, out, 0, grad_input=d)
+        # Of a chunk, (1, channels, 1, 1). out - shortcut is s * x, which wasn't kept.
         torch.sum((out - shortcut).mul_(d), (2, 3), keepdim=True, out=total)
-    return before, sums[:, :, 0, 0]
+    return before, sums[:, :, 0, 0]  # the latter (N, C)

@@ -1,4 +1,7 @@
-"""One dtype for the tensors of a product."""
+"""One dtype for the tensors of a product.
+
+Shapes: any; only dtype and device are read.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,22 +10,30 @@ from torch import Tensor
 
 
 def common_dtype(*tensors: Tensor) -> torch.dtype:
-    """Autocast's dtype where it is on, as for any matrix product; else the widest."""
+    """Find the dtype to multiply in: autocast's where it is on; else the widest.
+
+    Example:
+        >>> x = torch.rand(2)
+        >>> common_dtype(x, x.double(), x.half())
+        torch.float64
+    """
     widest = tensors[0].dtype
     for tensor in tensors[1:]:
         widest = torch.promote_types(widest, tensor.dtype)
+    # Autocast leaves double precision alone in PyTorch's own products, too.
     if widest != torch.float64 and is_autocast(tensors[0]):
         return torch.get_autocast_dtype(tensors[0].device.type)
     return widest
 
 
 def is_autocast(x: Tensor) -> bool:
-    """Tell whether autocast is on for the device of ``x``; it doesn't know ``meta``."""
+    """Tell whether autocast is on for the device of ``x``."""
+    # Autocast raises for ``meta``, on which models are counted and built.
     return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 def no_autocast(x: Tensor) -> AbstractContextManager:
-    """Switch autocast off for the device of ``x``."""
+    """Switch autocast off for the device of ``x``, within a ``with``."""
     if x.device.type == "meta":
         return nullcontext()
     return torch.autocast(x.device.type, enabled=False)

@@ -1,4 +1,7 @@
-"""What a run is for, where that decides which operations may be used."""
+"""What a run is for, where that decides which operations may be used.
+
+Shapes: none; of a tensor only the type is read.
+"""
 
 import torch
 import torch.autograd.forward_ad
@@ -6,14 +9,19 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules import module as nn_module
 
+# As it is when nlse_mm is imported: what replaces it later expects to run at each call.
 _CALL = nn.Module.__call__
 
 
 def is_recording(x: Tensor | None = None) -> bool:
-    """Tell whether what runs is written down, to run elsewhere or to be counted.
+    """Tell whether the operations are recorded, to run elsewhere or to be counted.
 
     By ``torch.export``, an ONNX exporter, ``torch.jit.trace`` or, where ``x`` is its
-    stand-in for a tensor, ``torch.fx``. ``torch.compile`` doesn't count as one.
+    stand-in for a tensor, ``torch.fx``. ``torch.compile`` doesn't count as one: its
+    graphs run in this process, where nlse_mm is.
+
+    Args:
+        x: A module's input, where ``torch.fx`` may call the module.
     """
     return (
         torch.compiler.is_exporting()
@@ -26,33 +34,46 @@ def is_recording(x: Tensor | None = None) -> bool:
 def needs_formula() -> bool:
     """Tell whether only PyTorch's own operations, out of place, will do.
 
-    A file holds the direct formula, with its map of weights: a loop over blocks would
-    fix the sizes, ONNX has no searchsorted, and who loads the file may not know our
-    operations. And ``torch.func`` and forward-mode differentiation look inside.
+    A file holds the direct formula, with its map of weights: a loop over chunks would
+    fix the sizes, ONNX has no searchsorted, and nlse_mm's operations may be missing
+    where the file is loaded. And ``torch.func`` and forward-mode differentiation have
+    rules for PyTorch's operations only.
     """
+    # First, since ``torch.export`` counts as compiling, too.
     if is_recording():
         return True
     if torch.compiler.is_compiling():
         return False
+    # Private names: PyTorch has no public ones for either question.
     return (
         torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
     )
 
 
-def is_observed(*modules: nn.Module) -> bool:
-    """Tell whether anyone would notice if the modules or their parts weren't called.
+def is_hooked(*modules: nn.Module) -> bool:
+    """Tell whether code of others runs when the modules or their parts are called.
 
-    By a hook of any kind, their own or a global one, such as those of
-    ``torch.nn.utils.spectral_norm``, of pruning and of counters; or because an instance
-    has a ``forward`` of its own, or somebody has replaced ``nn.Module.__call__``.
+    A hook of any kind, their own or a global one, such as those of
+    ``torch.nn.utils.spectral_norm``, of pruning and of counters; a ``forward`` that an
+    instance has of its own; or a replaced ``nn.Module.__call__``. Costs a walk over all
+    parts in Python, at each call of a block.
+
+    Example:
+        >>> layer = nn.Sequential(nn.Linear(2, 2))
+        >>> is_hooked(layer)
+        False
+        >>> _ = layer[0].register_forward_hook(print)
+        >>> is_hooked(layer)
+        True
     """
     if nn_module._has_any_global_hook() or nn.Module.__call__ is not _CALL:
         return True
-    return any(map(_is_observed, modules))
+    return any(map(_is_hooked, modules))
 
 
-def _is_observed(module: nn.Module) -> bool:
+def _is_hooked(module: nn.Module) -> bool:
+    # A plain chain of attributes: small blocks pay for each step.
     if (
         module._forward_hooks
         or module._forward_pre_hooks
@@ -63,6 +84,6 @@ def _is_observed(module: nn.Module) -> bool:
         return True
     # Not modules(), whose names cost more than a small block's products.
     for part in module._modules.values():
-        if part is not None and _is_observed(part):
+        if part is not None and _is_hooked(part):
             return True
     return False

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.tracing import is_hooked, is_recording
 
 from .mixin import mix_in
 from .plugin import unique_name
@@ -69,7 +69,7 @@ class PluggedBlock:
         plugin = getattr(self, names[0])
         conv, norm = getattr(self, f"conv{last}"), getattr(self, f"norm{last}")
         known = isinstance(norm, (_NormBase, nn.GroupNorm, nn.Identity))
-        if not known or is_observed(plugin, norm, conv, self.relu):
+        if not known or is_hooked(plugin, norm, conv, self.relu):
             return None
         return getattr(plugin, "excite_add_relu", None)
 

@@ -1,4 +1,7 @@
-"""The attention blocks, ``(N, C, H, W) -> (N, C, H, W)``, one idea a file."""
+"""The attention blocks, ``(N, C, *) -> (N, C, *)``, one idea a file.
+
+Shapes: those of :mod:`nlse_mm.ops`.
+"""
 
 from .non_local import NonLocal1d, NonLocal2d, NonLocal3d
 from .self_attention import SelfAttention2d

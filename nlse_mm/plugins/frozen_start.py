@@ -11,7 +11,13 @@ def warn_of_frozen_start(block: nn.Module, last: nn.Module, norm_cfg: object) ->
 
     No gradient passes zeros, so nothing else in the block learns either. That is no
     error: a checkpoint may fill it.
+
+    Args:
+        block: The block that the warning names.
+        last: Its last layer, a norm or a convolution.
+        norm_cfg: The block's, which the warning repeats.
     """
+    # Without a weight, as a norm without affine parameters, it isn't zero either.
     weight = getattr(last, "weight", None)
     if weight is None or weight.requires_grad:
         return

@@ -1,7 +1,7 @@
 """The non-local block, for sequences, maps and volumes.
 
-Shapes: N batch, C channels, D channels inside, P queries, Q keys (P after pooling, when
-sub-sampled).
+Shapes: N batch, C channels, ``*`` one to three spatial dimensions, P queries, Q keys (P
+after pooling, when sub-sampled), D channels of queries and keys, E of values (here D).
 """
 
 import torch
@@ -16,8 +16,9 @@ from nlse_mm.ops.tracing import is_recording
 from nlse_mm.registry import MODELS
 
 from .frozen_start import warn_of_frozen_start
-from .merged import PoolFirst, add_output, project, rows
+from .merged import add_output, project, rows
 from .pairs import rectified_mean, rectified_weights
+from .pooling import PoolFirst, check_poolable
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -40,9 +41,9 @@ class _NonLocalNd(nn.Module):
     where :math:`s = 1 / \sqrt{D}` with ``use_scale``. That scale is not in the paper;
     the authors' code has it.
 
-    The P x Q weights are never stored: memory grows with N * P * D. They are in graphs
-    that are traced or exported, and in mode ``concatenation`` for who has hooked
-    ``concat_project``, which is called on all pairs then.
+    The P x Q weights are never stored: memory grows with N * P * D numbers. They are in
+    graphs that are traced or exported, and in mode ``concatenation`` where
+    ``concat_project`` is hooked, and so called on all pairs.
 
     The parameters have the names they have in ``mmcv.cnn.NonLocal2d``, whose
     checkpoints load, and the values are the same to rounding.
@@ -63,9 +64,16 @@ class _NonLocalNd(nn.Module):
         std: Standard deviation that the convolutions start with.
 
     Raises:
-        ValueError: For an unknown ``mode``, or a ``reduction`` below 1.
+        ConfigError: For an unknown ``mode``, a ``reduction`` below 1, or ``pool_first``
+            without ``sub_sample``.
+
+    Example:
+        >>> x = torch.rand(2, 8, 6, 5)
+        >>> torch.equal(NonLocal2d(8, sub_sample=True)(x), x)  # the identity at first
+        True
     """
 
+    _abbr_ = "nonlocal_block"
     conv_type: str
     max_pool: type[nn.Module]
     pool_size: int | tuple[int, ...]
@@ -120,6 +128,7 @@ class _NonLocalNd(nn.Module):
             self.theta = project()
             self.phi = project()
         if mode == "concatenation":
+            # 2D for every block: it is called on the map of P x Q pairs.
             self.concat_project = ConvModule(
                 2 * self.inter_channels, 1, 1, bias=False, act_cfg=dict(type="ReLU")
             )
@@ -148,6 +157,7 @@ class _NonLocalNd(nn.Module):
             projects = name.split(".")[0] in ("g", "theta", "phi")
             if projects and isinstance(module, ConvModule):
                 normal_init(module.conv, std=std)
+        # The paper's batch norm has a scale that starts at zero (section 4.1).
         last = self.conv_out.norm if self.conv_out.with_norm else self.conv_out.conv
         if zeros_init:
             constant_init(last, 0)
@@ -155,22 +165,22 @@ class _NonLocalNd(nn.Module):
             normal_init(last, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, C, ...) to the same shape and memory format.
+        """Add the means to ``x`` (N, C, *), in its own memory format.
 
         Raises:
-            ValueError: If ``x`` is too small to sub-sample.
+            ConfigError: If ``x`` is too small to sub-sample.
         """
         self._check_size(x)
         if self.mode == "concatenation":
-            y = rectified_mean(x, self)  # (N, P, D)
+            y = rectified_mean(x, self)  # (N, P, E)
         elif self.mode == "dot_product":
-            y = ops.dot_product_attention(*self._embed(x))
+            y = ops.dot_product_attention(*self._embed(x))  # (N, P, E)
         else:
-            y = ops.softmax_attention(*self._embed(x), self._scale)
-        return add_output(x, y, self.conv_out)
+            y = ops.softmax_attention(*self._embed(x), self._scale)  # (N, P, E)
+        return add_output(x, y, self.conv_out)  # (N, C, *)
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """The weights a_ij that the queries give to all keys.
+        """Compute the weights a_ij that queries give to all keys.
 
         Args:
             x: Input of shape (N, C, ...).
@@ -197,17 +207,17 @@ class _NonLocalNd(nn.Module):
         return self.inter_channels**-0.5 if scaled else 1.0
 
     def _check_size(self, x: Tensor) -> None:
-        if not self.sub_sample or is_recording(x):
-            return
-        if min(x.shape[2:][-2:]) < 2:
-            size = " x ".join(map(str, x.shape[2:]))
-            raise ConfigError(f"sub_sample=True needs 2 positions each way, not {size}")
+        # Not in a graph, whose sizes a comparison would fix.
+        if self.sub_sample and not is_recording(x):
+            check_poolable(x)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Theta (N, P, D), phi (N, Q, D) and g (N, Q, D) of ``x``."""
+        """Compute theta (N, P, D), phi (N, Q, D) and g (N, Q, E) of ``x``."""
         if self.mode == "gaussian":
-            (g,) = project(x, self.g)
-            return rows(x), rows(self.phi(x) if self.sub_sample else x), g
+            # The map itself is queries and keys: D = C, and views of it do.
+            (g,) = project(x, self.g)  # (N, Q, E)
+            key = rows(self.phi(x) if self.sub_sample else x)  # (N, Q, C)
+            return rows(x), key, g
         theta, phi, g = project(x, self.theta, self.phi, self.g)
         return theta, phi, g
 
@@ -216,7 +226,6 @@ class _NonLocalNd(nn.Module):
 @checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal1d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
-    _abbr_ = "nonlocal_block"
     conv_type = "Conv1d"
     max_pool = nn.MaxPool1d
     pool_size = 2
@@ -226,7 +235,6 @@ class NonLocal1d(_NonLocalNd):
 @checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal2d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
-    _abbr_ = "nonlocal_block"
     conv_type = "Conv2d"
     max_pool = nn.MaxPool2d
     pool_size = (2, 2)
@@ -236,7 +244,6 @@ class NonLocal2d(_NonLocalNd):
 @checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
 class NonLocal3d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
-    _abbr_ = "nonlocal_block"
     conv_type = "Conv3d"
     max_pool = nn.MaxPool3d
     pool_size = (1, 2, 2)

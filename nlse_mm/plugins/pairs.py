@@ -1,7 +1,7 @@
 """The pairwise function of mode ``concatenation``: one layer on each pair of positions.
 
-Shapes: N batch, C channels of the map, D channels inside, P queries, Q keys, * any
-number of spatial dimensions.
+Shapes: N batch, C channels of the map, ``*`` its spatial dimensions, P queries, Q keys,
+D channels of queries and keys, E channels of values (here E = D).
 """
 
 from typing import Protocol
@@ -11,13 +11,14 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from nlse_mm import ops
-from nlse_mm.ops.tracing import is_observed
+from nlse_mm.ops.tracing import is_hooked
 
-from .merged import is_plain_conv, project, project_to_number
+from .merged import project, project_to_number
+from .plain_layers import is_plain_conv
 
 
 class Layers(Protocol):
-    """What a non-local block of this mode consists of, but for its last layer."""
+    """Name the layers of a non-local block of this mode, but for its last."""
 
     theta: nn.Module
     phi: nn.Module
@@ -26,39 +27,54 @@ class Layers(Protocol):
 
 
 def rectified_mean(x: Tensor, layers: Layers) -> Tensor:
-    """Mean of the values, weighted by the pairs' weights.
+    r"""Average the values, weighted by the pairs' weights.
+
+    .. math:: y_i = \frac{1}{Q} \sum_j
+                    \mathrm{ReLU}(w^\top [\theta(x_i), \phi(x_j)])\, g(x_j)
+
+    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 5.
+
+    Memory grows with P + Q. Where ``concat_project`` must be called, on all pairs, it
+    grows with 2 D P Q, as in MMCV's block.
 
     Args:
         x: (N, C, *).
         layers: The block.
 
     Returns:
-        (N, P, D).
+        (N, P, E).
     """
     if _is_sum(layers.concat_project):
-        (g,) = project(x, layers.g)
+        # theta and phi aren't made: of each only one number a position is needed.
+        (g,) = project(x, layers.g)  # (N, Q, E)
         return ops.concatenation_attention(*_summands(x, layers), g)
     theta, phi, g = project(x, layers.theta, layers.phi, layers.g)
-    return _weights(theta, phi, layers.concat_project) @ g
+    return _weights(theta, phi, layers.concat_project) @ g  # (N, P, E)
 
 
 def rectified_weights(x: Tensor, layers: Layers, positions: Tensor) -> Tensor:
-    """The weights of the pairs of the queries at ``positions``, and all keys.
+    """Compute the weights of the pairs of some queries with all keys.
+
+    Args:
+        x: (N, C, *).
+        layers: The block.
+        positions: Flat indices of the queries.
 
     Returns:
         (N, len(positions), Q).
     """
     if _is_sum(layers.concat_project):
         a, b = _summands(x, layers)
-        return (a[:, positions, None] + b[:, None, :]).relu() / b.shape[1]
+        a, b = a[:, positions, None], b[:, None, :]  # (N, len(positions), 1), (N, 1, Q)
+        return (a + b).relu() / b.shape[2]  # (N, len(positions), Q)
     (theta,), (phi,) = project(x, layers.theta), project(x, layers.phi)
     return _weights(theta[:, positions], phi, layers.concat_project)
 
 
 def _is_sum(layer: nn.Module) -> bool:
-    """Whether nobody notices if the layer's rectified sum is computed without it."""
+    """Tell whether the layer is a rectified sum that may be computed without it."""
     return (
-        not is_observed(layer)
+        not is_hooked(layer)
         and type(layer) is ConvModule
         and is_plain_conv(layer.conv)
         and layer.conv.bias is None
@@ -69,8 +85,9 @@ def _is_sum(layer: nn.Module) -> bool:
 
 
 def _summands(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
-    """The a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j."""
-    weights = layers.concat_project.conv.weight.flatten(1).chunk(2, dim=1)
+    """Compute a (N, P) and b (N, Q) of w^T [theta_i, phi_j] = a_i + b_j."""
+    weight = layers.concat_project.conv.weight.flatten(1)  # (1, 2 D)
+    weights = weight.chunk(2, dim=1)  # (1, D) each
     return (
         project_to_number(x, layers.theta, weights[0]),
         project_to_number(x, layers.phi, weights[1]),
@@ -80,6 +97,7 @@ def _summands(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
 def _weights(theta: Tensor, phi: Tensor, layer: nn.Module) -> Tensor:
     """Call the layer on all pairs of theta (N, P, D) and phi (N, Q, D): (N, P, Q)."""
     p, q = theta.shape[1], phi.shape[1]
-    first = theta.transpose(1, 2)[:, :, :, None].expand(-1, -1, -1, q)
-    second = phi.transpose(1, 2)[:, :, None, :].expand(-1, -1, p, -1)
-    return layer(torch.cat([first, second], dim=1))[:, 0] / q
+    first = theta.transpose(1, 2)[:, :, :, None].expand(-1, -1, -1, q)  # (N, D, P, Q)
+    second = phi.transpose(1, 2)[:, :, None, :].expand(-1, -1, p, -1)  # (N, D, P, Q)
+    # As a map of P x Q positions, which is what a hook in MMCV's block is given.
+    return layer(torch.cat([first, second], dim=1))[:, 0] / q  # (N, P, Q)

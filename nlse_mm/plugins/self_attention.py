@@ -1,25 +1,27 @@
 """Multi-head self-attention with relative positions, as a plugin and as a convolution.
 
-Shapes: N batch, h heads, C channels in, E channels out, D channels of queries and
-keys of a head, P keys, Q queries.
+Shapes: N batch, C channels in, H x W or Q keys, U x V or P queries, h heads, D channels
+of a head's queries and keys, E channels of values once the heads are mixed, which are
+those of the output, B queries of a chunk.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
+from nlse_mm.ops import relative
 from nlse_mm.ops.layout import memory_format
-from nlse_mm.ops.relative import attend_in_blocks, separable_attention, separable_means
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.tracing import is_hooked, is_recording
 from nlse_mm.registry import MODELS
 
-from .merged import is_plain_conv
-from .relative_encoding import LearnedEncoding, QuadraticEncoding
-
-ENCODINGS = ("quadratic", "quadratic_full", "learned")
+from .from_conv import arguments_for, check_same_padding, copy_conv
+from .plain_layers import is_plain_conv
+from .relative_encoding import build_encoding
+from .relative_scores import score_function
 
 LEAST = dict(in_channels=1, out_channels=1, kernel_size=1, stride=1, dilation=1)
 
@@ -27,7 +29,7 @@ LEAST = dict(in_channels=1, out_channels=1, kernel_size=1, stride=1, dilation=1)
 @MODELS.register_module()
 @checked(at_least=dict(LEAST, num_heads=1, max_offset=0), itself=("encoding",))
 class SelfAttention2d(nn.Module):
-    r"""Each head is a mean over the map around its own offset; a 1x1 layer mixes them.
+    r"""Average over the map around each head's own offset, and mix the heads.
 
     .. math:: y_q = b + \sum_h W_h \sum_k a^{(h)}_{qk} x_k, \quad
               a^{(h)}_{qk} = \mathrm{softmax}_k(
@@ -38,13 +40,13 @@ class SelfAttention2d(nn.Module):
     W_val and W_out is one matrix W_h, as in its theorem. The bracket is there with
     ``content`` only.
 
-    A head that aims beyond the map's edge ends up at the edge. The output has a
-    position for every ``stride``-th one of the input, the first included, which are the
-    places of a convolution with SAME padding.
+    A head whose offset leads beyond the map's edge ends up at the edge. The output has
+    a position for every ``stride``-th one of the input, the first included, which are
+    the places of a convolution with SAME padding.
 
     The P x Q weights are never stored. Without content, ``'quadratic'`` and
     ``'learned'`` scores are a row's term plus a column's, so that two small products
-    give the same: the time grows with P (H + W) instead of P * P.
+    give the same: the time grows with P (H + W) instead of P * Q.
 
     As a plugin (``out_channels=None``) it adds its output to its input, and starts as
     the identity. As a convolution, ``dcn=dict(type='nlse_mm.SelfAttention2d')`` puts it
@@ -61,13 +63,19 @@ class SelfAttention2d(nn.Module):
         groups: Likewise, 1.
         bias: Whether the last layer has one.
         num_heads: Heads h; 9 by default.
-        encoding: The score of an offset, one of ``ENCODINGS``.
+        encoding: The score of an offset, a name in ``relative_encoding.ENCODINGS``.
         content: Whether products of queries and keys are added to it.
         max_offset: Of ``'learned'``, see ``LearnedEncoding``.
 
     Raises:
-        ValueError: For an unknown encoding, heads that don't divide the channels where
+        ConfigError: For an unknown encoding, heads that don't divide the channels where
             ``content`` splits them, or a convolution that it can't stand for.
+
+    Example:
+        >>> layer = SelfAttention2d(6)
+        >>> x = torch.rand(1, 6, 5, 7)
+        >>> torch.equal(layer(x), x), layer.attention(x).shape[-2:]
+        (True, torch.Size([35, 35]))
     """
 
     _abbr_ = "self_attention"
@@ -88,10 +96,9 @@ class SelfAttention2d(nn.Module):
         max_offset: int = 25,
     ):
         super().__init__()
+        # A kernel's arguments, since the toolboxes build it where a convolution was.
         if num_heads is None:
             num_heads = 9 if kernel_size is None else kernel_size**2
-        if encoding not in ENCODINGS:
-            raise ConfigError(f"encoding={encoding!r} is not one of {ENCODINGS}")
         if num_heads < 1:
             raise ConfigError(f"num_heads={num_heads} is not an integer of at least 1")
         if content and in_channels % num_heads:
@@ -101,25 +108,23 @@ class SelfAttention2d(nn.Module):
             )
         if out_channels is None and stride != 1:
             raise ConfigError(f"stride={stride} needs out_channels: a plugin adds to x")
-        _check_same_padding(kernel_size or 1, padding, dilation, groups)
+        check_same_padding(kernel_size or 1, padding, dilation, groups)
         self.in_channels = in_channels
         self.residual = out_channels is None
         self.out_channels = in_channels if self.residual else out_channels
         self.stride = stride
         self.num_heads = num_heads
         self.content = content
-        if encoding == "learned":
-            self.encoding = LearnedEncoding(num_heads, max_offset)
-        else:
-            self.encoding = QuadraticEncoding(num_heads, encoding == "quadratic_full")
+        self.encoding = build_encoding(encoding, num_heads, max_offset)
         if content:
             self.query = nn.Conv2d(in_channels, in_channels, 1, bias=False)
             self.key = nn.Conv2d(in_channels, in_channels, 1, bias=False)
+        # A layer, though forward often uses only its weight: hooks and loaders find it.
         self.value = nn.Conv2d(num_heads * in_channels, self.out_channels, 1, bias=bias)
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Random heads; the last layer is zero in a plugin."""
+        """Draw the heads; the last layer is zero in a plugin, He et al.'s otherwise."""
         self.encoding.init_weights()
         for layer in (self.query, self.key) if self.content else ():
             nn.init.xavier_uniform_(layer.weight)
@@ -131,41 +136,47 @@ class SelfAttention2d(nn.Module):
             nn.init.zeros_(self.value.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` (N, C, H, W) to (N, E, U, V): a position for every ``stride`` ones."""
+        """Map ``x`` (N, C, H, W) to (N, E, U, V), a query each ``stride`` positions."""
         rows, columns = self._queries(x)
-        called = is_recording(x) or is_observed(self.value)
-        called = called or not is_plain_conv(self.value)
+        must_call = is_recording(x) or is_hooked(self.value)
+        must_call = must_call or not is_plain_conv(self.value)
         if self.encoding.is_separable and not self.content:
             weights = (
+                # (h, U, H), then (h, V, W)
                 self.encoding.axis(i, queries, x.shape[2 + i]).softmax(-1).to(x.dtype)
                 for i, queries in enumerate((rows, columns))
             )
-            if called:
-                out = self.value(separable_means(x, *weights))
+            if must_call:
+                out = self.value(relative.separable_means(x, *weights))  # (N, E, U, V)
             else:
-                mixing = self.value.weight.flatten(1).unflatten(1, (self.num_heads, -1))
-                out = separable_attention(x, *weights, mixing.to(x.dtype))
+                mixing = self.value.weight.flatten(1)  # (E, h C)
+                mixing = mixing.unflatten(1, (self.num_heads, -1))  # (E, h, C)
+                # A product has one dtype, and the rows' and columns' weights that of x.
+                out = relative.separable_attention(x, *weights, mixing.to(x.dtype))
                 if self.value.bias is not None:
-                    out = out + self.value.bias[:, None, None]
+                    out = out + self.value.bias[:, None, None]  # bias as (E, 1, 1)
         else:
             shape = rows.shape[0], columns.shape[0]
-            at = torch.arange(shape[0] * shape[1], device=x.device)
+            queries = torch.arange(shape[0] * shape[1], device=x.device)  # (P,)
             scores = self._scorer(x, rows, columns)
-            value = x.flatten(2).transpose(1, 2)
-            mix = _beside if called else self._mix
-            out = attend_in_blocks(value, scores, mix, at).transpose(1, 2)
-            out = out.unflatten(2, shape)
-            out = self.value(out.contiguous()) if called else out
+            value = x.flatten(2).transpose(1, 2)  # (N, C, Q), then (N, Q, C)
+            # Mixed chunk by chunk, so that the means of all heads never exist at once;
+            # a layer that is called wants them, h C channels in place of E.
+            mix = relative.concatenate_heads if must_call else self._mix_heads
+            out = relative.attend_in_chunks(value, scores, mix, queries)  # (N, P, E)
+            out = out.transpose(1, 2).unflatten(2, shape)  # (N, E, P), (N, E, U, V)
+            out = self.value(out.contiguous()) if must_call else out  # (N, E, U, V)
         if self.residual:
             return x + out
-        return out if called else out.contiguous(memory_format=memory_format(x))
+        # A sum has the format of x by itself; a permuted product has none.
+        return out if must_call else out.contiguous(memory_format=memory_format(x))
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """The weights with which the asked positions look at all others.
+        """Compute the weights that queries give to all keys.
 
         Args:
             x: Input (N, C, H, W).
-            positions: Flat indices into the output's positions; all when None.
+            positions: Flat indices of the queries; all P when None.
 
         Returns:
             Weights (N, h, len(positions), H * W), which sum to 1 over the last.
@@ -173,13 +184,13 @@ class SelfAttention2d(nn.Module):
         rows, columns = self._queries(x)
         if positions is None:
             count = rows.shape[0] * columns.shape[0]
-            positions = torch.arange(count, device=x.device)
+            positions = torch.arange(count, device=x.device)  # (P,)
         weights = self._scorer(x, rows, columns)(positions).softmax(-1)
-        return weights.expand(x.shape[0], -1, -1, -1)
+        return weights.expand(x.shape[0], -1, -1, -1)  # (N, h, len(positions), Q)
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d, sharpness: float = 10.0) -> "SelfAttention2d":
-        r"""The attention that is ``conv``: theorem 1 of the paper.
+        r"""Build the attention that is ``conv``: theorem 1 of the paper.
 
         One head for each place of the kernel, centred on its offset, with a bell so
         narrow that all the weight is there: the nearest other positions get
@@ -190,81 +201,50 @@ class SelfAttention2d(nn.Module):
         ``padding_mode='replicate'`` does; the theorem's positions outside the map are
         those of its zero padding.
 
+        Args:
+            conv: A convolution without groups, with SAME padding.
+            sharpness: s, the inverse of the bells' width in positions.
+
         Raises:
-            ValueError: For a convolution with groups, or without SAME padding.
+            ConfigError: For another convolution.
+
+        Example:
+            >>> conv = nn.Conv2d(3, 4, 3, padding=1, padding_mode="replicate")
+            >>> x = torch.rand(1, 3, 5, 7)
+            >>> y = SelfAttention2d.from_conv(conv)(x)
+            >>> torch.allclose(y, conv(x), rtol=0, atol=1e-5)
+            True
         """
-        pairs = [conv.kernel_size, conv.stride, conv.dilation]
-        if conv.padding != "same":
-            pairs.append(conv.padding)
-        if any(height != width for height, width in pairs):
-            raise ConfigError(f"{conv} is not the same in height and in width")
-        (size, _), (stride, _), (dilation, _), *padding = pairs
-        padding = padding[0][0] if padding else None
-        _check_same_padding(size, padding, dilation, conv.groups)
-        layer = cls(
-            conv.in_channels,
-            conv.out_channels,
-            size,
-            stride,
-            bias=conv.bias is not None,
-        ).to(conv.weight)
-        place = dilation * (torch.arange(size) - (size - 1) / 2)
-        with torch.no_grad():
-            layer.encoding.centre.copy_(torch.cartesian_prod(place, place))
-            layer.encoding.sharpness.fill_(sharpness)
-            # (E, C, K, K) to (E, K K C): heads in the order of the kernel's places.
-            weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
-            layer.value.weight.copy_(weight[:, :, None, None])
-            if conv.bias is not None:
-                layer.value.bias.copy_(conv.bias)
+        layer = cls(**arguments_for(conv)).to(conv.weight)
+        copy_conv(conv, layer.encoding, layer.value, sharpness)
         return layer
 
     def _queries(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (U,) and columns (V,) of the queries."""
+        """List the rows (U,) and the columns (V,) of the queries."""
         height, width = x.shape[2:]
         return (
             torch.arange(0, height, self.stride, device=x.device),
             torch.arange(0, width, self.stride, device=x.device),
         )
 
-    def _scorer(self, x: Tensor, rows: Tensor, columns: Tensor):
-        """A function from flat indices of queries (B,) to scores (N or 1, h, B, P)."""
-        size = tuple(x.shape[2:])
-        if self.content:
-            split = (self.num_heads, self.in_channels // self.num_heads)
-            asked = self.query(x[:, :, :: self.stride, :: self.stride])
-            query = asked.flatten(2).unflatten(1, split) / math.sqrt(split[1])
-            key = self.key(x).flatten(2).unflatten(1, split)  # (N, h, D, P)
+    def _scorer(
+        self, x: Tensor, rows: Tensor, columns: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """Make a function from indices of queries (B,) to scores (N or 1, h, B, Q)."""
+        products = self._queries_and_keys(x) if self.content else None
+        return score_function(x, self.encoding, rows, columns, products)
 
-        def scores(at: Tensor) -> Tensor:
-            width = columns.shape[0]
-            places = rows[at // width], columns[at % width]
-            relative = self.encoding.scores(*places, size).flatten(2)[None]
-            if not self.content:
-                return relative.to(x.dtype)
-            return relative + query[..., at].transpose(2, 3) @ key
+    def _queries_and_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the content's queries (N, h, D, P), scaled, and keys (N, h, D, Q)."""
+        split = (self.num_heads, self.in_channels // self.num_heads)
+        query = self.query(x[:, :, :: self.stride, :: self.stride])  # (N, C, U, V)
+        query = query.flatten(2).unflatten(1, split)  # (N, h, D, P)
+        key = self.key(x).flatten(2).unflatten(1, split)  # (N, h, D, Q)
+        # The queries are scaled, not the products, of which there are P x Q.
+        return query / math.sqrt(split[1]), key
 
-        return scores
-
-    def _mix(self, means: Tensor) -> Tensor:
-        """Means (N, h, B, C) to outputs (N, B, E)."""
-        weight = self.value.weight.flatten(1)
-        return nn.functional.linear(_beside(means), weight, self.value.bias)
-
-
-def _beside(means: Tensor) -> Tensor:
-    """Means (N, h, B, C) to (N, B, h * C)."""
-    return means.transpose(1, 2).flatten(2)
-
-
-def _check_same_padding(
-    kernel_size: int, padding: int | None, dilation: int, groups: int
-) -> None:
-    same = dilation * (kernel_size - 1) / 2
-    if padding is not None and padding != same:
-        raise ConfigError(
-            f"padding={padding} is not SAME padding, which for kernel_size="
-            f"{kernel_size} and dilation={dilation} is {same:g}"
-        )
-    if groups != 1:
-        raise ConfigError(f"groups={groups} is not 1: each head reads all channels")
+    def _mix_heads(self, means: Tensor) -> Tensor:
+        """Mix the heads' means (N, h, B, C) to outputs (N, B, E)."""
+        weight = self.value.weight.flatten(1)  # (E, h C)
+        means = relative.concatenate_heads(means)  # (N, B, h C)
+        return nn.functional.linear(means, weight, self.value.bias)  # (N, B, E)

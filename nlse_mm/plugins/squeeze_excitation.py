@@ -1,4 +1,7 @@
-"""Squeeze and excitation. Shapes: N batch, C channels, D channels inside."""
+"""Squeeze and excitation.
+
+Shapes: N batch, C channels, H height, W width, M channels between the two layers.
+"""
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -7,12 +10,12 @@ from torch import Tensor, nn
 
 from nlse_mm.arguments import checked, fits
 from nlse_mm.errors import ConfigError
-from nlse_mm.ops.excitation import excitation, excite_add_relu
+from nlse_mm.ops.excitation import Excitation, excitation, excite_add_relu
 from nlse_mm.ops.precision import no_autocast
-from nlse_mm.ops.tracing import is_observed, is_recording
+from nlse_mm.ops.tracing import is_hooked, is_recording
 from nlse_mm.registry import MODELS
 
-from .merged import is_plain_conv
+from .plain_layers import is_plain_conv
 
 
 @MODELS.register_module()
@@ -25,14 +28,18 @@ class SELayer(nn.Module):
               \bar x_c = \tfrac{1}{HW} \textstyle\sum_i x_{ci}
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, equations 2
-    to 4. The paper's ablations have no biases; its published weights do.
+    to 4. The paper's ablations have no biases; its published weights do. Rounding to
+    ``divisor``, and ``zero_init``, are not in the paper.
 
     The parameters have the names they have in MMPretrain's and MMPose's ``SELayer``.
 
+    Costs N C H W additions, as many multiplications, and 2 N C M more; 2 C M
+    parameters, and C + M with biases.
+
     Args:
         in_channels: Channels C of the input.
-        reduction: D is C // reduction, rounded to a multiple of ``divisor``.
-        divisor: D is a multiple of it, at least one, and at least 0.9 of C // reduction
+        reduction: M is C // reduction, rounded to a multiple of ``divisor``.
+        divisor: M is a multiple of it, at least one, and at least 0.9 of C // reduction
             (64 channels are squeezed to 8). 1 gives the paper's C // reduction.
         bias: Whether both layers have biases.
         zero_init: Start as the identity, for a backbone that was trained without
@@ -41,7 +48,7 @@ class SELayer(nn.Module):
             accuracy of such a backbone.
 
     Raises:
-        ValueError: For a ``reduction`` that is no integer, below 1 or above the
+        ConfigError: For a ``reduction`` that is no integer, below 1 or above the
             channels, or a ``divisor`` that is no integer or below 1.
 
     Example:
@@ -79,7 +86,7 @@ class SELayer(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He et al.'s initialisation, and W_2 = 0 with ``zero_init``.
+        """Initialise as He et al. do, with W_2 = 0 for ``zero_init``.
 
         MMEngine calls this before training, after the backbone's own initialisation.
         """
@@ -89,64 +96,77 @@ class SELayer(nn.Module):
             constant_init(self.conv2.conv, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, C, H, W) to the same shape and memory format."""
-        return x * self._gate(x)
+        """Scale ``x`` (N, C, H, W), in its own memory format."""
+        return x * self._gate(x)  # (N, C, H, W)
 
     def excitation(self, x: Tensor) -> Tensor:
-        """The gate of shape (N, C), which the excitation plots show."""
-        return self._gate(x).flatten(1)
+        """Compute the gate (N, C) of ``x`` (N, C, H, W), for the excitation plots."""
+        return self._gate(x).flatten(1)  # (N, C)
 
     def excite_add_relu(self, x: Tensor, identity: Tensor) -> Tensor:
-        """``relu(self(x) + identity)``, the end of a residual block, in fewer passes.
+        """Compute ``relu(self(x) + identity)``, the end of a residual block.
 
-        ``x`` may be overwritten; see :func:`nlse_mm.ops.excitation.excite_add_relu`.
+        In fewer passes over memory: see
+        :func:`nlse_mm.ops.excitation.excite_add_relu`.
+
+        Args:
+            x: The branch's output, (N, C, H, W), which may be overwritten.
+            identity: The shortcut's output, (N, C, H, W).
+
+        Returns:
+            The block's output, (N, C, H, W).
         """
-        if self._is_called(x):
-            return (self(x) + identity).relu()
-        return excite_add_relu(x, identity, self._weights, self._top)
+        if self._must_call_layers(x):
+            return (self(x) + identity).relu()  # (N, C, H, W)
+        return excite_add_relu(x, identity, self._weights, self._gate_scale)
 
     def _gate(self, x: Tensor) -> Tensor:
-        """The gate as (N, C, 1, 1)."""
-        if not self._is_called(x):
-            return excitation(x, self._weights, self._top)[:, :, None, None]
-        gate = self._call(x)
-        return gate if self._top == 1 else self._top * gate
+        """Compute the gate as (N, C, 1, 1)."""
+        if not self._must_call_layers(x):
+            gate = excitation(x, self._weights, self._gate_scale)  # (N, C)
+            return gate[:, :, None, None]  # (N, C, 1, 1)
+        gate = self._call_layers(x)  # (N, C, 1, 1)
+        # Unscaled for the paper's gate, so that a recorded graph has no product by 1.
+        return gate if self._gate_scale == 1 else self._gate_scale * gate
 
-    def _call(self, x: Tensor) -> Tensor:
+    def _call_layers(self, x: Tensor) -> Tensor:
+        """Compute the sigmoid (N, C, 1, 1) by calling ``conv1`` and ``conv2``."""
         if is_recording(x):
-            return self.conv2(self.conv1(F.adaptive_avg_pool2d(x, 1)))
+            return self.conv2(self.conv1(F.adaptive_avg_pool2d(x, 1)))  # (N, C, 1, 1)
         # As where they aren't called, autocast is left: sums overflow half precision.
         dtype = next((p.dtype for p in self.parameters()), x.dtype)
         with no_autocast(x):
             squeezed = x.mean((2, 3), keepdim=True, dtype=dtype)  # (N, C, 1, 1)
-            return self.conv2(self.conv1(squeezed)).to(x.dtype)
+            return self.conv2(self.conv1(squeezed)).to(x.dtype)  # (N, C, 1, 1)
 
-    def _is_called(self, x: Tensor) -> bool:
-        """Whether somebody would notice if ``conv1`` and ``conv2`` weren't called."""
+    def _must_call_layers(self, x: Tensor) -> bool:
+        """Tell whether ``conv1`` and ``conv2`` are recorded, hooked or replaced."""
         return (
             is_recording(x)
-            or is_observed(self.conv1, self.conv2)
+            or is_hooked(self.conv1, self.conv2)
             or not _is_layer(self.conv1, nn.ReLU)
             or not _is_layer(self.conv2, nn.Sigmoid)
         )
 
     @property
-    def _top(self) -> float:
+    def _gate_scale(self) -> float:
+        # 2 makes the gate of W_2 = 0, half of it, exactly 1.
         return 2.0 if self.zero_init else 1.0
 
     @property
-    def _weights(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    def _weights(self) -> Excitation:
+        # Convolutions' weights, (M, C, 1, 1) and (C, M, 1, 1), as the published ones.
         first, second = self.conv1.conv, self.conv2.conv
         return (
-            first.weight.flatten(1),
+            first.weight.flatten(1),  # (M, C)
             first.bias,
-            second.weight.flatten(1),
+            second.weight.flatten(1),  # (C, M)
             second.bias,
         )
 
 
 def _is_layer(layer: nn.Module, activation: type[nn.Module]) -> bool:
-    """Whether it is a 1x1 convolution with this activation, and nothing else."""
+    """Tell whether it is a 1x1 convolution with this activation, and nothing else."""
     return (
         type(layer) is ConvModule
         and is_plain_conv(layer.conv)
@@ -158,5 +178,7 @@ def _is_layer(layer: nn.Module, activation: type[nn.Module]) -> bool:
 
 
 def _nearest_multiple(value: int, divisor: int) -> int:
+    """Round to a multiple of ``divisor``, as MMPretrain's ``make_divisible`` does."""
     multiple = max(divisor, (value + divisor // 2) // divisor * divisor)
+    # Down by a tenth at most: fewer channels would squeeze more than was asked for.
     return multiple if multiple >= 0.9 * value else multiple + divisor

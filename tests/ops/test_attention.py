@@ -155,12 +155,12 @@ def test_ties_at_the_rectifiers_corner_count_as_zero():
         torch.testing.assert_close(x, y)
 
 
-def test_concatenation_takes_the_channels_in_parts(monkeypatch):
+def test_concatenation_takes_the_channels_in_chunks(monkeypatch):
     from nlse_mm.ops import concatenation
 
     inputs = torch.randn(2, 9, **F64), torch.randn(2, 7, **F64), values(2, 7, 10)
     whole = with_gradients(ops.concatenation_attention, inputs)
-    monkeypatch.setattr(concatenation, "COLUMNS", 4)
+    monkeypatch.setattr(concatenation, "CHANNEL_CHUNK", 4)
     parts = with_gradients(ops.concatenation_attention, inputs)
     for part, one in zip(parts, whole, strict=True):
         torch.testing.assert_close(part, one, rtol=1e-12, atol=1e-12)

@@ -73,12 +73,12 @@ def test_its_gradients_are_the_numerical_ones():
     assert torch.autograd.gradcheck(fused, inputs((2, 8, 3, 2)))
 
 
-def test_maps_in_many_pieces_give_what_one_piece_gives(monkeypatch):
+def test_maps_in_many_chunks_give_what_one_chunk_gives(monkeypatch):
     tensors = inputs((2, 8, 5, 7))
     whole, expected = gradients(excite_add_relu, tensors)
-    monkeypatch.setattr(module, "PIECE", 3 * 35)  # 3 of 16 channels: 6 pieces
-    pieces, ours = gradients(excite_add_relu, tensors)
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=0)
+    monkeypatch.setattr(module, "MAP_CHUNK", 3 * 35)  # 3 of 16 channels: 6 chunks
+    chunks, ours = gradients(excite_add_relu, tensors)
+    torch.testing.assert_close(chunks, whole, rtol=0, atol=0)
     for a, b in zip(ours, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
 
@@ -166,9 +166,9 @@ def test_a_second_derivative_is_refused_rather_than_wrong():
         torch.autograd.grad(y.sum(), x, create_graph=True)
 
 
-def test_the_gate_is_between_0_and_top():
+def test_the_gate_is_between_0_and_its_scale():
     x, _, *weights = inputs()
-    gate = excitation(50 * x, tuple(weights), top=2.0)
+    gate = excitation(50 * x, tuple(weights), gate_scale=2.0)
     assert gate.shape == (2, 8)
     assert gate.min() >= 0
     assert 1 < gate.max() <= 2

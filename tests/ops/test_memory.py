@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nlse_mm.plugins import NonLocal2d, SelfAttention2d
-from nlse_mm.plugins.self_attention import ENCODINGS
+from nlse_mm.plugins.relative_encoding import ENCODINGS
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from nlse_mm.ops import relative
 from nlse_mm.plugins import SelfAttention2d
-from nlse_mm.plugins.self_attention import ENCODINGS
+from nlse_mm.plugins.relative_encoding import ENCODINGS
 
 each_form = pytest.mark.parametrize(
     ("encoding", "content"), [(e, c) for e in ENCODINGS for c in (False, True)]
@@ -90,7 +90,7 @@ def gradients(layer, run, x):
 @each_form
 @pytest.mark.parametrize("stride", [1, 2])
 def test_values_and_gradients_are_the_formulas(monkeypatch, encoding, content, stride):
-    monkeypatch.setattr(relative, "BLOCK", 300)  # several blocks
+    monkeypatch.setattr(relative, "WEIGHT_CHUNK", 300)  # several chunks
     layer = layer_of(encoding, content, stride)
     x = torch.randn(2, 6, 4, 7, dtype=torch.float64)
     expected = gradients(layer, lambda x: by_loops(layer, x), x)
