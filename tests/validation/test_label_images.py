@@ -1,4 +1,4 @@
-"""A sample of the labels is looked at before the first step."""
+"""A sample of the labels is checked before the first step."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from mmseg.datasets.transforms import LoadAnnotations
 
-from nlse_mm.errors import ConfigError
+from nlse_mm.errors import ConfigError, MissingFileError
 from nlse_mm.validation.label_images import check_label_images
 
 SIZE = (8, 12)
@@ -75,7 +75,7 @@ STOCK = dict(type="LoadAnnotations")
 @pytest.mark.parametrize("files", [1, 40])
 def test_masks_of_0_and_255_are_refused(look, loader, training, files):
     sentence = (
-        rf"^train_dataloader\.dataset: the {files} label images looked at in .* have "
+        rf"^train_dataloader\.dataset: the {files} label images checked in .* have "
         "no pixel of any class but 0, and 255, which is no label: .* has to become 1$"
     )
     with pytest.raises(ConfigError, match=sentence):
@@ -231,3 +231,19 @@ def test_a_loader_inside_test_time_augmentation_is_found(look):
     )
     with pytest.raises(ConfigError, match="has to become 1"):
         look((0, 255), loader=views, training=False)
+
+
+@pytest.mark.parametrize("loader", [None, STOCK], ids=["ours", "stock"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_label_file_that_is_gone_ends_the_run(look, loader, training, tmp_path):
+    look((0, 1), (1, 0), loader=loader, training=training)
+    (tmp_path / "000.png").unlink()
+    with pytest.raises(MissingFileError, match=r"000\.jpg has no labels: .*000\.png"):
+        look(loader=loader, training=training, ann_file=listed(tmp_path, "000", "001"))
+
+
+def listed(folder, *names):
+    """List the images, since a data set without a list lists the labels there are."""
+    path = folder / "names.txt"
+    path.write_text("\n".join(names))
+    return str(path)
