@@ -76,12 +76,12 @@ def test_other_flips_are_their_own_inverse_and_stay_with_the_picture(people, dir
     flip = dict(type="nlse_mm.FlipKeypoints", prob=1.0, direction=direction)
     plain, once, twice = (dataset(people[0], *n * [flip])[2] for n in range(3))
     assert np.array_equal(twice["gt_keypoints"], plain["gt_keypoints"])
-    joints = once["gt_keypoints"]
+    keypoints = once["gt_keypoints"]
     if direction == "vertical":  # a mirror, too
-        joints = joints[:, flip_indices(COCO_PERSON)]
+        keypoints = keypoints[:, flip_indices(COCO_PERSON)]
     labelled = plain["gt_keypoints"][..., 2] > 0
     expected = 90 - plain["gt_keypoints"][..., 1]
-    assert np.array_equal(joints[labelled][:, 1], expected[labelled])
+    assert np.array_equal(keypoints[labelled][:, 1], expected[labelled])
 
 
 def test_resizing_scales_joints_as_boxes(people):
@@ -103,9 +103,9 @@ def test_a_crop_moves_the_joints_and_unlabels_those_outside(people):
         moved[~labelled] = 0
         boxes = [b.tensor.numpy() for b in (plain["gt_bboxes"], crop["gt_bboxes"])]
         clipped = (boxes[0] + [dx, dy, dx, dy]).clip(0, [70, 60, 70, 60])
-        for box, joints in zip(boxes[1], crop["gt_keypoints"], strict=True):
+        for box, keypoints in zip(boxes[1], crop["gt_keypoints"], strict=True):
             owner = np.abs(clipped - box).sum(1).argmin()
-            assert np.array_equal(joints, moved[owner])
+            assert np.array_equal(keypoints, moved[owner])
 
 
 def test_packing_keeps_crowds_apart(people):

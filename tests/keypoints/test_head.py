@@ -99,8 +99,8 @@ def test_postfix_names_a_plugin_as_in_a_backbone():
 
 
 def test_the_papers_head_has_four_blocks():
-    line = dict(cfg=BLOCK, after_convs=(1, 3, 5, 7))
-    config = dict(type="nlse_mm.KeypointRCNNHead", plugins=[line])
+    entry = dict(cfg=BLOCK, after_convs=(1, 3, 5, 7))
+    config = dict(type="nlse_mm.KeypointRCNNHead", plugins=[entry])
     with DefaultScope.overwrite_default_scope("mmdet"):
         head = MODELS.build(config)
     assert list(head.plugins) == [f"after_conv{i}" for i in (1, 3, 5, 7)]

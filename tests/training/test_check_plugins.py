@@ -175,9 +175,9 @@ def test_a_plugin_that_cannot_learn_is_named_with_the_reason(
 
 
 def test_a_stock_block_in_a_frozen_stage_is_named_too(warned):
-    line = dict(cfg=dict(type="NonLocal2d"), position="after_conv3")
-    line["stages"] = (True, False, False, False)
-    backbone = dict(type="mmdet.ResNet", depth=50, frozen_stages=1, plugins=[line])
+    entry = dict(cfg=dict(type="NonLocal2d"), position="after_conv3")
+    entry["stages"] = (True, False, False, False)
+    backbone = dict(type="mmdet.ResNet", depth=50, frozen_stages=1, plugins=[entry])
     model = Detector(backbone)
     assert isinstance(model.backbone.layer1[0].nonlocal_block, MMCVNonLocal2d)
     (said,) = warned(model)
