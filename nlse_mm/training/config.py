@@ -1,4 +1,4 @@
-"""From a command line to a config: what training and testing have in common."""
+"""Turn a command line into a config: what training and testing have in common."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from nlse_mm.toolbox import installed, why_broken
 
 
 def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that MMDetection's train.py and test.py share."""
+    """Return a parser with the options of both MMDetection's train.py and test.py."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="the config file")
     parser.add_argument(
@@ -42,7 +42,7 @@ def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-# What the launchers and MMEngine's Runner look into before anything is built.
+# What the launchers and MMEngine's Runner read before anything is built.
 _SECTIONS = (
     *("model", "optim_wrapper", "default_hooks", "env_cfg", "randomness"),
     *("train_dataloader", "val_dataloader", "test_dataloader", "auto_scale_lr"),
@@ -52,7 +52,7 @@ _COUNTS = ("max_epochs", "max_iters", "val_interval")
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config that the command line asks for, with ``work_dir`` and ``launcher``.
+    """Return the config that the command line names, with work_dir and launcher.
 
     Raises:
         ConfigError: If it can't be read, or names a toolbox that isn't installed or
@@ -131,5 +131,5 @@ def add_hook(cfg: Config, **hook: Any) -> None:
 
 
 def is_file_or_remote(path: str) -> bool:
-    """Whether a checkpoint's path can be tried: a file, or ``http://`` and the like."""
+    """Say whether a checkpoint's path can be tried: a file, ``http://`` and such."""
     return "://" in path or Path(path).expanduser().is_file()
