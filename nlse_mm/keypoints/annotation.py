@@ -128,9 +128,9 @@ class Cleaner:
         if extent is not None:
             self.supplied["bbox, taken from the mask"] += 1
             return extent[1]
-        seen = [keypoints[i : i + 2] for i in range(0, len(keypoints), 3)]
-        seen = [xy for xy, v in zip(seen, keypoints[2::3], strict=True) if v]
-        xs, ys = zip(*seen, strict=True) if seen else ((0,), (0,))
+        labelled = [keypoints[i : i + 2] for i in range(0, len(keypoints), 3)]
+        labelled = [xy for xy, v in zip(labelled, keypoints[2::3], strict=True) if v]
+        xs, ys = zip(*labelled, strict=True) if labelled else ((0,), (0,))
         x, y, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
         if not w and not h:
             raise ConfigError(

@@ -45,7 +45,7 @@ def seed_worker(worker_id: int, disable_subprocess_warning: bool = False) -> Non
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
     # The iteration loop starts its workers before any hook runs, with the same
-    # numbers in every process: the rank tells them apart.
+    # numbers in every process: the rank distinguishes them.
     seed_everything(torch.initial_seed(), int(os.environ.get("RANK", 0)))
     if disable_subprocess_warning and worker_id != 0:
         warnings.simplefilter("ignore")

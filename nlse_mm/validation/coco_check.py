@@ -1,8 +1,8 @@
 """Check the COCO files of a config before anything is built.
 
 Keypoint data sets and metrics check their files themselves when they are built, which
-is before the first step. Stock ones don't check, and none sees that its evaluator has a
-file of other images.
+is before the first step. Stock ones don't check, and none notices that its evaluator
+has a file of other images.
 """
 
 import json

@@ -55,8 +55,8 @@ def check_label_images(
     try:
         for most in (_FILES, _MOST):
             files = list(spread(len(dataset), most))
-            seen = _labels_of(dataset, files, loader, stock)
-            if len(seen - no_label) > 1:
+            found = _labels_of(dataset, files, loader, stock)
+            if len(found - no_label) > 1:
                 return
     except Exception as error:
         if not _is_known(loader):
@@ -68,8 +68,8 @@ def check_label_images(
         warn(f"{key}: {error}")
         return
     number = len(classes or ()) or getattr(loader, "num_classes", 0)
-    if number > 1 and seen:
-        said, is_wrong = _judged(seen, no_label, number, len(files), dataset, key)
+    if number > 1 and found:
+        said, is_wrong = _judged(found, no_label, number, len(files), dataset, key)
         if is_wrong and is_final:
             raise ConfigError(said)
         warn(said)
@@ -161,7 +161,7 @@ def _with_checks(
 def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> set[int]:
     """Return every label in these files, as the model gets them."""
     images = next(iter(pipeline_of(dataset)), None)
-    seen: set[int] = set()
+    found: set[int] = set()
     for i in files:
         info = dataset.get_data_info(i)
         # Stock loading takes labels of any size: a resizing of both may be meant.
@@ -173,20 +173,25 @@ def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> s
             continue  # the image itself can't be read: its loader says so
         info["ori_shape"] = size or (0, 0)
         labels = loader(info)["gt_seg_map"]
-        seen.update(np.flatnonzero(np.bincount(labels.ravel(), minlength=1)).tolist())
-    return seen
+        found.update(np.flatnonzero(np.bincount(labels.ravel(), minlength=1)).tolist())
+    return found
 
 
 def _judged(
-    seen: set[int], no_label: set[int], number: int, files: int, dataset: Any, key: str
+    found: set[int],
+    no_label: set[int],
+    number: int,
+    files: int,
+    dataset: Any,
+    key: str,
 ) -> tuple[str, bool]:
     """Write that there is one class alone, or none, in all of the files.
 
     Returns:
         The sentence, and whether that can't be meant.
     """
-    real = sorted(seen - no_label)
-    void = sorted(seen & no_label)
+    real = sorted(found - no_label)
+    void = sorted(found & no_label)
     said = (
         f"{key}: the {files} label images checked in "
         f"{dataset.data_prefix.get('seg_map_path')} have "

@@ -81,7 +81,7 @@ def test_the_borders_of_a_region(keypoint, cell, valid):
     assert (int(found[0]), bool(found[1])) == (cell, valid)
 
 
-def test_a_region_without_extent_has_no_valid_joint():
+def test_a_region_without_extent_has_no_valid_keypoint():
     roi = torch.tensor([[5.0, 5.0, 5.0, 9.0]])
     cells, valid = keypoints_to_heatmap(torch.tensor([[[5.0, 6.0, 2.0]]]), roi, S)
     assert not valid.any()
@@ -120,14 +120,14 @@ def test_decoding_equals_detectrons_loop():
     assert value.double().mean() >= 0.99
 
 
-def test_no_region_gives_no_joint():
+def test_no_region_gives_no_keypoint():
     found = heatmaps_to_keypoints(torch.zeros(0, 17, S, S), torch.zeros(0, 4))
     assert found.shape == (0, 17, 4)
     cells, _ = keypoints_to_heatmap(torch.zeros(0, 17, 3), torch.zeros(0, 4), S)
     assert cells.shape == (0, 17)
 
 
-def test_regions_of_a_pixel_or_less_give_joints_within_a_pixel():
+def test_regions_of_a_pixel_or_less_give_keypoints_within_a_pixel():
     rois = torch.tensor([[7.0, 9.0, 8.0, 10.0], [7.0, 9.0, 7.0, 9.5]])
     found = heatmaps_to_keypoints(bumps(2), rois)
     assert found.isfinite().all()

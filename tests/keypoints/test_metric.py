@@ -348,7 +348,7 @@ def test_what_the_metric_reads_is_checked_when_the_data_set_is_known(tmp_path):
         metric.dataset_meta = META
 
 
-def test_result_files_hold_joints_at_pixel_indices(people, tmp_path):
+def test_result_files_hold_keypoints_at_pixel_indices(people, tmp_path):
     path = people[0] / "people.json"
     evaluate(path, list(samples(path)), outfile_prefix=str(tmp_path / "out"))
     first = json.loads((tmp_path / "out.keypoints.json").read_text())[1]

@@ -15,7 +15,7 @@ ROOT = Path("data/coco")
 FILE = ROOT / "annotations/person_keypoints_train2017.json"
 
 
-def eight_photos(content):
+def eight_images(content):
     """The first with one to three people, all large and with ten keypoints or more."""
     people = {}
     for annotation in content["annotations"]:
@@ -36,10 +36,10 @@ def eight_photos(content):
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.usefixtures("in_mmdet")
-def test_eight_photos_are_learnt_by_heart(tmp_path):
+def test_eight_images_are_learnt_by_heart(tmp_path):
     if not FILE.is_file():
         pytest.skip(f"{FILE} is not there")
-    subset = eight_photos(json.loads(FILE.read_text()))
+    subset = eight_images(json.loads(FILE.read_text()))
     assert len(subset["images"]) == 8
     ann_file = tmp_path / "eight.json"
     ann_file.write_text(json.dumps(subset))

@@ -78,7 +78,7 @@ def test_images_without_people_give_every_parameter_a_gradient():
     assert all((p.grad == 0).all() for p in model.roi_head.keypoint_head.parameters())
 
 
-def test_the_loss_is_over_the_regions_that_show_a_joint():
+def test_the_loss_is_over_the_regions_that_show_a_keypoint():
     model = build().eval()  # norms that don't depend on the other regions
     inputs = batch(model, True, image(2), image(2))
     samples = inputs["data_samples"]
@@ -128,7 +128,7 @@ def test_another_number_of_keypoints_than_the_heads_is_named(K):
         model(**inputs, mode="loss")
 
 
-def test_joints_and_boxes_are_rescaled_alike():
+def test_keypoints_and_boxes_are_rescaled_alike():
     model = build().eval()
     pixels, sample = image(0, scale=(2.0, 1.5))
     results = []
@@ -148,7 +148,7 @@ def test_joints_and_boxes_are_rescaled_alike():
     assert (resized.keypoints <= torch.maximum(end, start + 1)).all()
 
 
-def test_an_image_without_a_detection_has_no_joints():
+def test_an_image_without_a_detection_has_no_keypoints():
     model = build().eval()
     model.roi_head.test_cfg.score_thr = 1.1
     with torch.no_grad():

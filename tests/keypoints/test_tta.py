@@ -126,7 +126,7 @@ def test_one_view_that_is_not_flipped_is_the_plain_prediction(model):
             torch.testing.assert_close(a[key], b[key])
 
 
-def test_the_mirrored_picture_has_the_mirrored_joints(model):
+def test_the_mirrored_image_has_the_mirrored_keypoints(model):
     (image,) = random_images(1)
     (found,) = model.test_step(views(image))
     (mirror,) = model.test_step(views(np.ascontiguousarray(image[:, ::-1])))
@@ -139,7 +139,7 @@ def test_the_mirrored_picture_has_the_mirrored_joints(model):
     assert (error < 0.01).float().mean() > 0.95  # the rest: two peaks of one height
 
 
-def test_the_views_share_neither_boxes_nor_joints(people):
+def test_the_views_share_neither_boxes_nor_keypoints(people):
     root, _ = people
     flips = [dict(type="nlse_mm.FlipKeypoints", prob=prob) for prob in (0.0, 1.0)]
     pack = dict(type="nlse_mm.PackKeypoints", meta_keys=KEYS)
@@ -166,7 +166,7 @@ def people_of(root, *steps):
     return DATASETS.build(config)[1]["data_samples"]
 
 
-def test_without_a_detection_there_are_no_joints(model, monkeypatch):
+def test_without_a_detection_there_are_no_keypoints(model, monkeypatch):
     test_cfg = ConfigDict(model.module.roi_head.test_cfg, score_thr=1.1)
     monkeypatch.setattr(model.module.roi_head, "test_cfg", test_cfg)
     for sample in model.test_step(views(*random_images(2))):

@@ -34,20 +34,20 @@ def draw(**fields):
     )
 
 
-def test_joints_are_drawn_in_the_colours_of_their_sides():
+def test_keypoints_are_drawn_in_the_colours_of_their_sides():
     image = draw(keypoint_scores=dict(nose=0.5, left_wrist=0.5, right_wrist=0.5))
     assert np.allclose(image[40, 150], MIDDLE, atol=10)
     assert np.allclose(image[100, 150], LEFT, atol=10)
     assert np.allclose(image[100, 50], RIGHT, atol=10)
 
 
-def test_unsure_joints_are_left_out():
+def test_unsure_keypoints_are_left_out():
     image = draw(keypoint_scores=dict(nose=0.5, left_wrist=0.001, right_wrist=0.5))
     assert image[100, 50].any()
     assert not image[100, 150].any()
 
 
-def test_of_the_truth_hidden_joints_are_rings_and_unlabelled_ones_missing():
+def test_of_the_truth_hidden_keypoints_are_rings_and_unlabelled_ones_missing():
     image = draw(keypoints_visible=dict(nose=2.0, left_wrist=1.0))
     assert image[40, 150].any()
     assert not image[100, 150].any()
@@ -55,7 +55,7 @@ def test_of_the_truth_hidden_joints_are_rings_and_unlabelled_ones_missing():
     assert not image[95:106, 45:56].any()
 
 
-def test_a_joint_on_the_border_does_not_shrink_the_picture():
+def test_a_keypoint_on_the_border_does_not_shrink_the_image():
     image = draw(keypoints_visible=dict(left_eye=2.0))  # at (0, 0)
     assert np.allclose(image[0, 0], LEFT, atol=10)
     image[:10, :10] = 0

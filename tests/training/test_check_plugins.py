@@ -109,7 +109,7 @@ def frozen_by(name):
     ],
     ids=lambda b: f"{b['type']} {b.get('plugins')}"[:60],
 )
-def test_nothing_is_said_of_plugins_that_learn(warned, backbone):
+def test_plugins_that_learn_are_not_warned_of(warned, backbone):
     if backbone["type"] == "nlse_mm.SelfAttentionNet":
         backbone = dict(backbone, out_indices=(0, 1))
     assert warned(Detector(backbone)) == []
@@ -269,7 +269,7 @@ def test_a_first_batch_without_objects_is_no_reason(warned):
     assert warned(model, steps=STEPS + 2) == []
 
 
-def test_accumulated_gradients_are_looked_at_when_they_are_used(warned):
+def test_accumulated_gradients_are_checked_when_they_are_used(warned):
     seen = []
 
     def second_only(maps):
