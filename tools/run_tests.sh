@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what is missing, lint, and run the tests; arguments go to pytest.
+# Install what is missing, lint, check types, and run the tests; arguments go to pytest.
 #
 #   tools/run_tests.sh
 #   tools/run_tests.sh tests/plugins -k identity
@@ -12,6 +12,7 @@ tools/install.sh
 . tools/environment.sh
 ruff check .
 ruff format --check .
+mypy
 # A process of one thread on each core, a test file to each: half the time of one process.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec python -m pytest --numprocesses logical --dist loadfile "$@"

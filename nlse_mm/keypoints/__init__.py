@@ -2,9 +2,11 @@
 
 from .dataset import CocoKeypointDataset
 from .follow_boxes import MovesKeypoints
+from .formatting import PackKeypoints
 from .head import KeypointRCNNHead
 from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
 from .inferencer import KeypointInferencer
+from .loading import LoadKeypoints
 from .metric import CocoKeypointMetric
 from .roi_head import KeypointRoIHead
 from .transforms import (
@@ -16,9 +18,7 @@ from .transforms import (
     FixScaleResizeKeypoints,
     FixShapeResizeKeypoints,
     FlipKeypoints,
-    LoadKeypoints,
     MinIoUCropKeypoints,
-    PackKeypoints,
     ResizeKeypoints,
     RotateKeypoints,
     ShearXKeypoints,

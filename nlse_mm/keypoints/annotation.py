@@ -15,7 +15,7 @@ from .mask_extent import Extent, mask_extent
 from .values import MAX_SIDE, is_absent, number
 
 # A box or a keypoint may reach beyond its image, as guessed boxes of people do who are
-# partly outside; so many of the image's longer sides are a mistake.
+# partly outside; so many of the image's longer sides are an error of the file.
 _FAR = 10
 
 
@@ -44,7 +44,7 @@ class Cleaner:
             size: Width and height of its image; None: not known.
 
         Raises:
-            ValueError: Naming the key that is wrong, or missing and not to be had.
+            ConfigError: Naming the key that is wrong, or missing and not to be had.
         """
         keypoints = self._keypoints(raw, where)
         box = self._box(raw, where, size, keypoints)
@@ -63,10 +63,10 @@ class Cleaner:
         )
 
     def _keypoints(self, raw: dict[str, Any], where: str) -> list[float]:
-        """x, y and visibility of each keypoint in one list; zeros for unlabelled."""
+        """Return x, y, visibility of each keypoint in one list, 0 for unlabelled."""
         K = len(self.names)
         flat = raw.get("keypoints")
-        none = [0] * (3 * K)
+        none: list[float] = [0] * (3 * K)
         if flat == none or is_absent(flat):
             return none
         if not isinstance(flat, list):
@@ -91,12 +91,15 @@ class Cleaner:
                     f"{name!r}, not 0 (not labelled), 1 (hidden) or 2 (seen)"
                 )
             x_pixels, y_pixels = number(x), number(y)
-            if visible and (x_pixels is None or y_pixels is None):
+            if visible == 0:
+                clean += (0, 0, 0)
+            elif x_pixels is None or y_pixels is None:
                 raise ConfigError(
                     f"{where}: keypoints has x={short(x)}, y={short(y)} for {name!r}, "
                     f"which is labelled (visibility {visible}): not two numbers"
                 )
-            clean += (x_pixels, y_pixels, visible) if visible else (0, 0, 0)
+            else:
+                clean += (x_pixels, y_pixels, visible)
         return clean
 
     def _box(
@@ -106,11 +109,12 @@ class Cleaner:
         size: tuple[int, int] | None,
         keypoints: list[float],
     ) -> list[float]:
-        """x, y, w, h: the file's, or else the mask's, or else the keypoints'."""
+        """Return x, y, w, h: the file's, or else the mask's, or else the keypoints'."""
         given = raw.get("bbox")
         if not is_absent(given):
-            box = [number(v) for v in given] if isinstance(given, list) else []
-            if len(box) != 4 or None in box:
+            numbers = [number(v) for v in given] if isinstance(given, list) else []
+            box = [value for value in numbers if value is not None]
+            if not len(numbers) == len(box) == 4:
                 raise ConfigError(
                     f"{where}: bbox={short(given)} is not four numbers: x, y, width, "
                     "height"
@@ -124,9 +128,9 @@ class Cleaner:
         if extent is not None:
             self.supplied["bbox, taken from the mask"] += 1
             return extent[1]
-        seen = [keypoints[i : i + 2] for i in range(0, len(keypoints), 3)]
-        seen = [xy for xy, v in zip(seen, keypoints[2::3], strict=True) if v]
-        xs, ys = zip(*seen, strict=True) if seen else ((0,), (0,))
+        labelled = [keypoints[i : i + 2] for i in range(0, len(keypoints), 3)]
+        labelled = [xy for xy, v in zip(labelled, keypoints[2::3], strict=True) if v]
+        xs, ys = zip(*labelled, strict=True) if labelled else ((0,), (0,))
         x, y, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
         if not w and not h:
             raise ConfigError(
@@ -143,7 +147,7 @@ class Cleaner:
         size: tuple[int, int] | None,
         box: list[float],
     ) -> float:
-        """Pixels: the file's, or else the mask's, or else the box's."""
+        """Return the pixels: the file's, or else the mask's, or else the box's."""
         given = raw.get("area")
         area = number(given)
         is_finite = not isinstance(given, float) or math.isfinite(given)

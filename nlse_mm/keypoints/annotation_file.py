@@ -29,7 +29,7 @@ def read_keypoints(
 ) -> dict[str, list[Entry]]:
     """Read images, annotations and categories that can be relied upon.
 
-    What the file lacks and follows from the rest is supplied, and told in the log:
+    What the file lacks and follows from the rest is supplied, and logged:
     ``area`` from the mask, or else the box; ``bbox`` from the mask, or else the
     labelled keypoints; ``iscrowd`` 0; ``num_keypoints``; ids of annotations by order;
     the keypoints' names. Numbers may be written as texts. Annotations of other classes
@@ -45,8 +45,9 @@ def read_keypoints(
         with_masks: Whether each annotation must have a mask.
 
     Raises:
-        ValueError: Naming file, entry and key of what is wrong, or missing and not to
+        ConfigError: Naming file, entry and key of what is wrong, or missing and not to
             be computed.
+        MissingFileError: If there is no such file.
     """
     name = name or path
     required = LISTS if with_annotations else ("images", "categories")
@@ -63,6 +64,7 @@ def read_keypoints(
         if isinstance(raw.get("id"), (int, str)):
             where += f" (id {raw['id']!r:.40})"
         image = images.get(id_of(raw, "image_id", where))
+        category: Entry | None
         if raw.get("category_id") is None and len(categories) == 1:
             category = next(iter(categories.values()))
         else:
@@ -73,8 +75,8 @@ def read_keypoints(
             left_out["categories"] += 1
         elif category["name"] in classes:
             has_keypoints[category["name"]] += not is_absent(raw.get("keypoints"))
-            size = (image["width"], image["height"])
-            size = None if None in size else size
+            width, height = image["width"], image["height"]
+            size = None if width is None or height is None else (width, height)
             clean = cleaner.clean(raw, where, size)
             if with_masks and not _is_left_out(clean):
                 _check_mask(raw.get("segmentation"), size, where)
@@ -94,7 +96,7 @@ def read_keypoints(
                 "person_keypoints_*.json, and this may be an instances_*.json"
             )
     _number(kept)
-    _tell(name, cleaner.supplied, left_out)
+    _log(name, cleaner.supplied, left_out)
     return dict(
         images=list(images.values()),
         annotations=kept,
@@ -110,7 +112,7 @@ def index(content: dict[str, list[Entry]], coco: COCO) -> COCO:
 
 
 def _is_left_out(annotation: Entry) -> bool:
-    """Whether MMDetection's parent class leaves it out, its mask unread."""
+    """Say whether MMDetection's parent class leaves it out, its mask unread."""
     w, h = annotation["bbox"][2:]
     return bool(annotation["ignore"]) or annotation["area"] <= 0 or w < 1 or h < 1
 
@@ -147,7 +149,7 @@ def _number(annotations: list[Entry]) -> None:
             annotation["id"] = i
 
 
-def _tell(name: str, supplied: Counter[str], left_out: Counter[str]) -> None:
+def _log(name: str, supplied: Counter[str], left_out: Counter[str]) -> None:
     said = [f"{n} annotations have no {what}" for what, n in supplied.items()]
     said += [
         f"{n} annotations are left out, whose {what} aren't listed"

@@ -25,7 +25,7 @@ def id_of(entry: Entry, key: str, where: str) -> str:
     """Take the id that an entry has under ``key``, as ``id_text`` writes it.
 
     Raises:
-        ValueError: If it has none, or something else there.
+        ConfigError: If it has none, or something else there.
     """
     value = entry.get(key)
     if value is None:
@@ -41,7 +41,7 @@ def by_id(entries: list[Entry], what: str, name: str) -> dict[str, Entry]:
     """Copy entries into a dictionary by their ids; one that is repeated counts once.
 
     Raises:
-        ValueError: For an entry without an id, or with another one's.
+        ConfigError: For an entry without an id, or with another one's.
     """
     found: dict[str, Entry] = {}
     for i, entry in enumerate(entries):
@@ -61,15 +61,16 @@ def check_categories(
     A category without a list of names is taken to have the config's.
 
     Raises:
-        ValueError: Naming the category that is missing, there twice, or another.
+        ConfigError: Naming the category that is missing, there twice, or another.
     """
-    found = []
+    found: list[str] = []
     for i, entry in enumerate(entries):
-        found.append(entry.get("name"))
-        if not isinstance(found[-1], str):
+        called = entry.get("name")
+        if not isinstance(called, str):
             raise ConfigError(
-                f"{name}: categories[{i}]: name={short(found[-1])} is not a text"
+                f"{name}: categories[{i}]: name={short(called)} is not a text"
             )
+        found.append(called)
     missing = [c for c in classes if c not in found]
     if missing:
         raise ConfigError(
@@ -99,8 +100,8 @@ def check_images(entries: list[Entry], with_sizes: bool, name: str) -> dict[str,
     """Check the images, and return copies by their ids.
 
     Raises:
-        ValueError: If one has a wrong value, or has no ``file_name``, ``width`` or
-            ``height`` and ``with_sizes`` asks for them.
+        ConfigError: If one has a wrong value, or has no ``file_name``, ``width`` or
+            ``height`` and ``with_sizes`` requires them.
     """
     images = by_id(entries, "images", name)
     for i, image in enumerate(images.values()):

@@ -1,4 +1,4 @@
-"""Whether a data set's transforms take keypoints along, asked when it is built."""
+"""Check that a data set's transforms move its keypoints, when it is built."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 
 from nlse_mm.errors import ConfigError
 
+from .formatting import PackKeypoints
 from .known_transforms import (
     LOADERS,
     MOVING,
@@ -23,16 +24,18 @@ from .known_transforms import (
     known_base,
     knows_keypoints,
 )
-from .moved import WatchedPipeline
-from .transforms import LoadKeypoints, PackKeypoints
+from .loading import LoadKeypoints
+from .moved import PipelineWithChecks
 
 
 class ChecksPipeline:
     """Check a data set's ``pipeline`` whenever it is set, hooks that switch it too."""
 
+    test_mode: bool
+
     @property
     def pipeline(self) -> Compose:
-        """The transforms that make a sample."""
+        """Return the transforms that make a sample."""
         return self._pipeline
 
     @pipeline.setter
@@ -41,7 +44,7 @@ class ChecksPipeline:
 
 
 def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
-    """Refuse transforms that leave keypoints behind; watch those nobody knows.
+    """Refuse transforms that leave keypoints behind; check unknown ones at run time.
 
     Args:
         pipeline: Built transforms.
@@ -49,21 +52,21 @@ def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
             from the file and may be left out.
 
     Raises:
-        ValueError: Naming the first transform that doesn't fit, and what does.
+        ConfigError: Naming the first transform that doesn't fit, and what does.
     """
     found = Found()
-    watched = []
+    unknown = []
     for i, transform in enumerate(pipeline.transforms):
-        unknown = len(found.unknown)
+        before = len(found.unknown)
         found.visit(transform, ())
-        if len(found.unknown) > unknown:
-            watched.append(i)
+        if len(found.unknown) > before:
+            unknown.append(i)
     is_packed_without = found.stock_packer and not found.packs_keypoints
     if found.refusals and not (test_mode and is_packed_without):
         raise ConfigError(found.refusals[0])
     if not test_mode:
         _check_ends(found)
-    if not watched:
+    if not unknown:
         return pipeline
     warnings.warn(
         f"it isn't known whether {', '.join(found.unknown)} in the pipeline of "
@@ -72,7 +75,7 @@ def check_pipeline(pipeline: Compose, test_mode: bool) -> Compose:
         "nothing",
         stacklevel=2,
     )
-    return WatchedPipeline(pipeline.transforms, watched)
+    return PipelineWithChecks(pipeline.transforms, unknown)
 
 
 def _check_ends(found: "Found") -> None:
@@ -91,7 +94,7 @@ def _check_ends(found: "Found") -> None:
 
 @dataclass
 class Found:
-    """What was met on the way through a pipeline."""
+    """Collect what is met on the way through a pipeline."""
 
     is_loaded: bool = False  # whether there are keypoints, here
     may_load: bool = False  # whether anything so far may have loaded keypoints
@@ -99,7 +102,8 @@ class Found:
     packs_keypoints: bool = False
     stock_loader: str | None = None
     stock_packer: str | None = None
-    rewriting: list[tuple] = field(default_factory=list)  # instances, and where
+    # Those that rewrite the instances, and what they are in.
+    rewriting: list[tuple[Any, tuple[Any, ...]]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -109,8 +113,9 @@ class Found:
         if isinstance(transform, LoadKeypoints):
             self.is_loaded = self.may_load = True
             self.boxes_are_arrays = transform.box_type is None
-            for rewriting in self.rewriting:
-                self._refuse(*rewriting, "there is none that keeps them: leave it out")
+            for earlier, around in self.rewriting:
+                advice = "there is none that keeps them: leave it out"
+                self._refuse(earlier, around, advice)
         elif base is LoadAnnotationsOfMMCV and transform.with_keypoints:
             self.is_loaded = self.may_load = self.boxes_are_arrays = True
         elif isinstance(transform, PackKeypoints):
@@ -179,7 +184,7 @@ def _is_transform(value: Any) -> bool:
 
 
 def _parts(transform: Any) -> Iterator[list[list[Callable]]]:
-    """Transforms held by another: for each attribute the branches, each a sequence.
+    """Yield transforms held by another: by attribute the branches, each a sequence.
 
     A list or dict of ``Compose`` is of branches of which one is taken, or each for
     itself; a list of other transforms is one sequence.
@@ -198,13 +203,13 @@ def _parts(transform: Any) -> Iterator[list[list[Callable]]]:
 
 
 def _maps_another_image(transform: Any) -> bool:
-    """Whether a ``KeyMapper`` gives its transforms another image than ``img``."""
+    """Say whether a ``KeyMapper`` gives its transforms another image than ``img``."""
     sources = (getattr(transform, "mapping", None) or {}).get("img", "img")
     return "img" not in (sources if isinstance(sources, (list, tuple)) else [sources])
 
 
 def _moving_part_of_albu(transform: Any, base: type | None) -> str | None:
-    """The first of albumentations' transforms in an ``Albu`` that may move pixels."""
+    """Name the first of albumentations' transforms in it that may move pixels."""
     waiting = [transform.aug] if base is Albu else []
     while waiting:
         one = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""People and their keypoints, from COCO's person_keypoints_*.json."""
+"""Read people and their keypoints from COCO's person_keypoints_*.json."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ from .metainfo import COCO_PERSON, KEYS, check_metainfo, flip_indices
 @DATASETS.register_module()
 @checked
 class CocoKeypointDataset(ChecksPipeline, CocoDataset):
-    """``CocoDataset`` with keypoints: ``keypoints`` (K, 3) for each instance.
+    """Add ``keypoints`` (K, 3) to each instance of ``CocoDataset``.
 
     x and y are in pixels, continuous: the file's pixel index + 0.5. The third number is
     COCO's visibility: 0 not labelled (x and y stay 0), 1 hidden, 2 seen. Instances
-    without any labelled keypoint stay: they teach the boxes.
+    without any labelled keypoint stay: the box head learns from them.
 
     Keypoints other than COCO's 17 are given by ``metainfo``, all four keys together;
     see ``check_metainfo``.
@@ -31,14 +31,16 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
             with fewer labelled keypoints (Detectron: 1).
 
     Raises:
-        ValueError: If the keypoints don't fit each other or the file, or the file is
+        ConfigError: If the keypoints don't fit each other or the file, or the file is
             wrong; what it may lack, ``read_keypoints`` says; or a
             transform of the pipeline leaves keypoints behind.
     """
 
     METAINFO = dict(classes=("person",), palette=[(220, 20, 60)], **COCO_PERSON)
 
-    def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, metainfo: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         given = set(metainfo or {}) & set(KEYS)
         if "keypoints" in given and given != set(KEYS):
             raise ConfigError(
@@ -64,8 +66,8 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
         coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
         return coco
 
-    def parse_data_info(self, raw_data_info: dict) -> dict:
-        """The parent's, one annotation at a time, so that it may leave some out."""
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
+        """Parse one annotation at a time, of which the parent may leave some out."""
         image = raw_data_info["raw_img_info"]
         info = super().parse_data_info(dict(raw_img_info=image, raw_ann_info=[]))
         for annotation in raw_data_info["raw_ann_info"]:
@@ -77,15 +79,15 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
         info["flip_indices"] = self._flip_indices
         return info
 
-    def _keypoints(self, annotation: dict) -> np.ndarray:
-        """(K, 3) of one annotation; all zero for one without keypoints."""
+    def _keypoints(self, annotation: dict[str, Any]) -> np.ndarray:
+        """Return (K, 3) of one annotation; all zero for one without keypoints."""
         keypoints = np.array(annotation["keypoints"], dtype=np.float32).reshape(-1, 3)
-        keypoints[:, :2] += 0.5
+        keypoints[:, :2] += 0.5  # a pixel's centre, from its index
         keypoints[keypoints[:, 2] == 0] = 0
         return keypoints
 
-    def filter_data(self) -> list[dict]:
-        """The parent's, then by ``min_keypoints``."""
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Filter as the parent does, then by ``min_keypoints``."""
         infos = super().filter_data()
         fewest = (self.filter_cfg or {}).get("min_keypoints", 0)
         if not self.test_mode and fewest:
@@ -98,6 +100,7 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
         return infos
 
 
-def _labelled(info: dict) -> int:
+def _labelled(info: dict[str, Any]) -> int:
+    """Count the labelled keypoints of an image."""
     instances = (i for i in info["instances"] if not i["ignore_flag"])
     return sum(int((i["keypoints"][:, 2] > 0).sum()) for i in instances)

@@ -1,4 +1,4 @@
-"""What makes a transform of MMDetection move keypoints: they follow its boxes."""
+"""Let keypoints follow the boxes that a transform of MMDetection moves."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -87,25 +87,26 @@ class MovesKeypoints:
     ``rescale_``, ``rotate_``, ``project_``) and select labels as it selects boxes.
 
     Raises:
-        ValueError: If the boxes are of another kind than MMDetection's ``hbox``.
+        ConfigError: If the boxes are of another kind than MMDetection's ``hbox``.
     """
 
     knows_keypoints = True
     cuts = False  # whether parts of the image may get lost, and keypoints with them
 
-    def transform(self, results: dict) -> dict | None:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Move image, boxes and keypoints."""
+        stock: Any = super()  # the transform that this is mixed into
         if results.get("gt_keypoints") is None:
-            return super().transform(results)
+            return stock.transform(results)
         check_keypoints_moved(results, before=type(self).__name__)
         boxes = results.get("gt_bboxes")
         traced = results["gt_bboxes"] = _traced(boxes, results)
         of_instances = {key: results.get(key) for key in _OF_INSTANCES}
         # ProposalBroadcaster puts proposals into the place of the boxes.
         is_aligned = len(traced) == len(results["gt_keypoints"])
-        if is_aligned:  # which instances it keeps: the labels while it is at work
+        if is_aligned:  # meanwhile the labels are the instances' numbers
             results["gt_bboxes_labels"] = np.arange(len(traced))
-        results = super().transform(results)
+        results = stock.transform(results)
         if results is None:
             return None
         kept = results["gt_bboxes_labels"] if is_aligned else slice(None)
@@ -127,12 +128,15 @@ class MovesKeypoints:
         return results
 
 
-def _traced(boxes: HorizontalBoxes | np.ndarray | None, results: dict) -> TracedBoxes:
-    """A copy of the boxes: views of one sample share them."""
+def _traced(
+    boxes: HorizontalBoxes | np.ndarray | None, results: dict[str, Any]
+) -> TracedBoxes:
+    """Copy the boxes, since views of one sample share them."""
     if boxes is None:  # a box of the whole image for each instance
         height, width = results["img"].shape[:2]
         count = len(results["gt_keypoints"])
-        boxes = np.tile(np.float32([0, 0, width, height]), (count, 1))
+        whole = np.array([0, 0, width, height], np.float32)
+        boxes = np.tile(whole, (count, 1))  # (R, 4)
     if isinstance(boxes, HorizontalBoxes):
         return TracedBoxes(boxes.tensor)
     if not isinstance(boxes, np.ndarray):
@@ -143,7 +147,7 @@ def _traced(boxes: HorizontalBoxes | np.ndarray | None, results: dict) -> Traced
     return TracedBoxes(torch.from_numpy(boxes))
 
 
-def _restore(results: dict, key: str, value: Any) -> None:
+def _restore(results: dict[str, Any], key: str, value: Any) -> None:
     """Put back what was there: None where the key was missing."""
     if value is None:
         results.pop(key, None)
@@ -159,8 +163,10 @@ def moved_keypoints(keypoints: np.ndarray, moves: Sequence[np.ndarray]) -> np.nd
     matrix = np.eye(3)
     for move in moves:
         matrix = move @ matrix
-    ones = np.ones_like(keypoints[..., :1])
+    ones = np.ones_like(keypoints[..., :1])  # (R, K, 1)
     xyz = np.concatenate((keypoints[..., :2], ones), -1) @ matrix.T  # (R, K, 3)
-    moved = np.concatenate((xyz[..., :2] / xyz[..., 2:], keypoints[..., 2:]), -1)
+    moved = np.concatenate(
+        (xyz[..., :2] / xyz[..., 2:], keypoints[..., 2:]), -1
+    )  # (R, K, 3)
     moved[keypoints[..., 2] == 0] = 0
     return moved.astype(keypoints.dtype)

@@ -1,4 +1,4 @@
-"""Keypoint R-CNN's head.
+"""Predict a heatmap for each keypoint: Keypoint R-CNN's head.
 
 Shapes: R regions of the whole batch, K keypoints, C channels, S cells of a map each
 way.
@@ -20,7 +20,7 @@ LEAST = dict(num_keypoints=1, num_convs=1, in_channels=1, conv_out_channels=1)
 @MODELS.register_module()
 @checked(at_least=dict(LEAST, loss_weight=0))
 class KeypointRCNNHead(BaseModule):
-    r"""A map of S x S cells for each keypoint of a region, S being 4 times the input's.
+    r"""Map a region to S x S cells for each keypoint, S being 4 times the input's.
 
     3x3 convolutions, a deconvolution of stride 2, bilinear upsampling by 2. The loss is
     the cross-entropy of a softmax over a map's S * S cells,
@@ -43,7 +43,7 @@ class KeypointRCNNHead(BaseModule):
         init_cfg: As MMEngine's.
 
     Raises:
-        ValueError: For a plugin entry that can't be placed.
+        ConfigError: For a plugin entry that can't be placed.
     """
 
     def __init__(
@@ -81,32 +81,32 @@ class KeypointRCNNHead(BaseModule):
             if f"after_conv{i}" not in self.plugins:
                 self.plugins[f"after_conv{i}"] = nn.ModuleDict()
             place = self.plugins[f"after_conv{i}"]
-            place[unique_name(place, name)] = plugin
+            place.add_module(unique_name(place, name), plugin)
 
     def init_weights(self) -> None:
-        """He initialisation of the head's own layers; plugins keep theirs."""
+        """Initialise the head's own layers as He et al. do; plugins keep theirs."""
         if self.init_cfg:
             super().init_weights()
         else:
             for layer in (*(conv.conv for conv in self.convs), self.upsample):
                 kaiming_init(layer, mode="fan_out", nonlinearity="relu")
-        for place in self.plugins.values():
-            for plugin in place.values():
-                if hasattr(plugin, "init_weights"):
-                    plugin.init_weights()
+        for place in self.plugins.children():
+            for plugin in place.children():
+                if callable(init := getattr(plugin, "init_weights", None)):
+                    init()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (R, C, S/4, S/4) to logits (R, K, S, S)."""
+        """Map features (R, C, S/4, S/4) to logits (R, K, S, S)."""
         for i, conv in enumerate(self.convs):
-            x = conv(x)
+            x = conv(x)  # (R, C, S/4, S/4)
             if f"after_conv{i}" in self.plugins:
-                for plugin in self.plugins[f"after_conv{i}"].values():
+                for plugin in self.plugins[f"after_conv{i}"].children():
                     x = plugin(x)
-        x = self.upsample(x)
+        x = self.upsample(x)  # (R, K, S/2, S/2)
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
     def loss(self, maps: Tensor, cells: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        """``loss_keypoint`` of logits (R, K, S, S), cells (R, K) and validity (R, K).
+        """Return ``loss_keypoint`` of logits (R, K, S, S), cells and validity (R, K).
 
         Without a valid keypoint it is 0, with gradients of 0 for every parameter, so
         that data-parallel training doesn't wait for a process without people.

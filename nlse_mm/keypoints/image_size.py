@@ -1,9 +1,11 @@
-"""Compare an image with the size that its annotation file says."""
+"""Compare an image with its size in the annotation file."""
+
+from typing import Any
 
 from nlse_mm.errors import ConfigError
 
 
-def check_image_size(results: dict) -> None:
+def check_image_size(results: dict[str, Any]) -> None:
     """Check that the image is as its keypoints were marked on it.
 
     Args:
@@ -11,7 +13,7 @@ def check_image_size(results: dict) -> None:
             ``height`` and ``width`` of the annotation file.
 
     Raises:
-        ValueError: Naming the image, and both sizes.
+        ConfigError: Naming the image, and both sizes.
     """
     said = (results.get("height"), results.get("width"))
     size = tuple(results.get("ori_shape", said)[:2])

@@ -1,6 +1,7 @@
-"""Inference from Python that returns keypoints."""
+"""Run inference from Python that returns keypoints."""
 
 from pathlib import Path
+from typing import Any
 
 import mmengine
 from mmdet.apis import DetInferencer
@@ -8,14 +9,16 @@ from mmdet.structures import DetDataSample
 
 
 class KeypointInferencer(DetInferencer):
-    """``DetInferencer``, whose dictionaries and JSON files have the keypoints too.
+    """Add the keypoints to the dictionaries and JSON files of ``DetInferencer``.
 
     ``keypoints`` (N, K, 2) in pixels of the image and ``keypoint_scores`` (N, K) stand
     beside ``bboxes``, ``labels`` and ``scores``. MMDetection's own writes these three
     and the masks, and leaves out whatever else a model finds.
     """
 
-    def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = "") -> dict:
+    def pred2dict(
+        self, data_sample: DetDataSample, pred_out_dir: str = ""
+    ) -> dict[str, Any]:
         """Turn a prediction into lists; with ``pred_out_dir``, write its JSON too."""
         result = super().pred2dict(data_sample)
         for key in ("keypoints", "keypoint_scores"):

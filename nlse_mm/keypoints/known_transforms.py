@@ -1,4 +1,4 @@
-"""What the transforms of MMCV and MMDetection do to keypoints."""
+"""List what the transforms of MMCV and MMDetection do to keypoints."""
 
 import types
 from typing import Any
@@ -70,7 +70,7 @@ _MODULES = (
 
 
 def _classes(*names: str) -> list[type]:
-    """The classes of these names in every package that has one."""
+    """Return the classes of these names in every package that has one."""
     found = (getattr(module, name, None) for name in names for module in _MODULES)
     return [cls for cls in found if isinstance(cls, type)]
 
@@ -86,38 +86,39 @@ KNOWN = STILL | WRAPPERS | LOADERS | PACKERS | REWRITING | MOVING.keys()
 
 
 def known_base(transform: Any) -> type | None:
-    """The class of MMCV or MMDetection that a transform is of, or inherits from."""
+    """Return the class of MMCV or MMDetection that it is of, or inherits from."""
     return next((cls for cls in type(transform).__mro__ if cls in KNOWN), None)
 
 
 def knows_keypoints(transform: Any) -> bool:
-    """Whether a transform says so, or its own code speaks of ``gt_keypoints``.
+    """Say whether a transform claims so, or its own code names ``gt_keypoints``.
 
     Its own: what is above the class of MMCV or MMDetection that it inherits from.
     """
     if getattr(transform, "knows_keypoints", False):
         return True
     if isinstance(transform, types.FunctionType):
-        return _speaks_of_keypoints(transform)
+        return _names_keypoints(transform)
     classes = type(transform).__mro__
     base = known_base(transform)
     own = classes[: classes.index(base)] if base else classes
-    return any(_speaks_of_keypoints(v) for cls in own for v in vars(cls).values())
+    return any(_names_keypoints(v) for cls in own for v in vars(cls).values())
 
 
-def _speaks_of_keypoints(value: Any) -> bool:
-    """Whether ``'gt_keypoints'`` is, or is in, a value or the code of a function."""
+def _names_keypoints(value: Any) -> bool:
+    """Say whether ``'gt_keypoints'`` is, or is in, a value or a function's code."""
     if isinstance(value, property):
-        return _speaks_of_keypoints(value.fget)
+        return _names_keypoints(value.fget)
     if isinstance(value, (dict, tuple, list, set, frozenset)):
-        return any(_speaks_of_keypoints(part) for part in value)
+        return any(_names_keypoints(part) for part in value)
     value = getattr(value, "__wrapped__", getattr(value, "__func__", value))
-    code = value if isinstance(value, types.CodeType) else getattr(value, "__code__", 0)
-    if code:
+    is_code = isinstance(value, types.CodeType)
+    code = value if is_code else getattr(value, "__code__", None)
+    if isinstance(code, types.CodeType):
         closure = getattr(value, "__closure__", None) or ()
         inner = [cell.cell_contents for cell in closure]
-        return _speaks_of_keypoints(code.co_consts) or any(
-            _speaks_of_keypoints(part)
+        return _names_keypoints(code.co_consts) or any(
+            _names_keypoints(part)
             for part in inner
             if isinstance(part, types.FunctionType)
         )

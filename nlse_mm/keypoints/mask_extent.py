@@ -26,13 +26,13 @@ def mask_extent(segmentation: Any, size: tuple[int, int] | None) -> Extent | Non
         return _of_rle(segmentation, size) if size else None
     if not is_polygons(segmentation):
         return None
-    rings = [np.array(ring, float).reshape(-1, 2) for ring in segmentation]
+    rings = [np.array(ring, float).reshape(-1, 2) for ring in segmentation]  # (n, 2)
     rings = [ring for ring in rings if len(ring) > 2]
     with np.errstate(over="ignore", invalid="ignore"):
         area = sum(map(_inside, rings))
     if area <= 0 or not math.isfinite(area):
         return None
-    corners = np.concatenate(rings)
+    corners = np.concatenate(rings)  # (sum of n, 2)
     x, y = corners.min(0).tolist()
     w, h = np.ptp(corners, axis=0).tolist()
     return area, [x, y, w, h]
@@ -55,11 +55,11 @@ def is_polygons(segmentation: Any) -> bool:
 
 def _inside(ring: np.ndarray) -> float:
     """Compute the area of one polygon (n, 2), by Gauss's formula."""
-    x, y = (ring - ring[0]).T
+    x, y = (ring - ring[0]).T  # (n,) each; near zero, where little is rounded off
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def _of_rle(rle: dict, size: tuple[int, int]) -> Extent | None:
+def _of_rle(rle: dict[str, Any], size: tuple[int, int]) -> Extent | None:
     width, height = size
     counts = rle.get("counts")
     if rle.get("size") != [height, width]:

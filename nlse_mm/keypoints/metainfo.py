@@ -1,8 +1,8 @@
-"""What a data set says about its keypoints: names, flip pairs, skeleton, sigmas."""
+"""Check what describes keypoints: names, flip pairs, skeleton, sigmas."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
             OKS).
 
     Raises:
-        ValueError: Naming the key that doesn't fit, and how.
+        ConfigError: Naming the key that doesn't fit, and how.
     """
     classes = metainfo.get("classes")
     if isinstance(classes, str):
@@ -79,7 +79,8 @@ def check_metainfo(metainfo: Mapping[str, Any]) -> None:
                 )
     sigmas = metainfo.get("sigmas")
     spreads = list(sigmas) if np.iterable(sigmas) else []
-    usable = [s for s in spreads if isinstance(s, Real) and 0 < s < float("inf")]
+    reals = [cast(float, s) for s in spreads if isinstance(s, Real)]  # NumPy's, too
+    usable = [s for s in reals if 0 < s < float("inf")]
     if not len(names) == len(spreads) == len(usable):
         raise ConfigError(
             f"metainfo sigmas={sigmas} is not {len(names)} numbers above 0, one for "
@@ -98,8 +99,8 @@ def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
     for a, b in pairs:
         is_wrong = others[a] not in (None, b) or others[b] not in (None, a)
         if is_wrong or any(_says(a, side) and _says(b, side) for side in SIDES):
-            right = next((n for n in (others[a], others[b]) if n), None)
-            hint = f": {right!r} is the other side of one" if right else ""
+            partner = next((n for n in (others[a], others[b]) if n), None)
+            hint = f": {partner!r} is the other side of one" if partner else ""
             raise ConfigError(
                 f"metainfo flip_pairs has ({a!r}, {b!r}), which are not left and right "
                 f"of the same{hint}"
@@ -118,12 +119,12 @@ def _check_sides(names: Sequence[str], pairs: Sequence[Sequence[str]]) -> None:
 
 
 def _says(name: str, side: str) -> bool:
-    """Whether a name has the word itself: L1 may be a line."""
+    """Say whether a name has the word itself: L1 may be a line."""
     return side in name.lower() and side_of(name) == side
 
 
 def flip_indices(metainfo: Mapping[str, Any]) -> np.ndarray | None:
-    """For each keypoint the one that a mirror shows in its place; None when unknown."""
+    """Return for each keypoint its mirror image's index, (K,); None when unknown."""
     if metainfo.get("flip_pairs") is None:
         return None
     names = list(metainfo["keypoints"])

@@ -1,4 +1,4 @@
-"""COCO's average precision of keypoints (OKS) and of boxes."""
+"""Compute COCO's average precision of keypoints (OKS) and of boxes."""
 
 import json
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _NOWHERE = -1e6
 @METRICS.register_module()
 @checked
 class CocoKeypointMetric(BaseMetric):
-    """AP over OKS thresholds 0.50 to 0.95, and box AP beside it, with pycocotools.
+    """Compute AP over OKS thresholds 0.50 to 0.95, and box AP, with pycocotools.
 
     Object keypoint similarity takes the data set's sigmas; 20 detections an image count
     for keypoints, 100 for boxes. A detection's score is its box's.
@@ -53,7 +53,7 @@ class CocoKeypointMetric(BaseMetric):
         prefix: First part of the results' names.
 
     Raises:
-        ValueError: For another ``metric``; for a file that is wrong, doesn't fit the
+        ConfigError: For another ``metric``; for a file that is wrong, doesn't fit the
             data set's keypoints, or lacks one of its images.
     """
 
@@ -78,15 +78,15 @@ class CocoKeypointMetric(BaseMetric):
         self.ann_file = ann_file
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
-        self._truth: dict[str, list[Entry]] | None = None
+        self._truth: dict[str, list[Entry]] = {}
 
     @property
-    def dataset_meta(self) -> dict | None:
-        """The data set's ``metainfo``."""
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Return the data set's ``metainfo``."""
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict) -> None:
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         self._dataset_meta = dataset_meta
         check_metainfo(dataset_meta)
         if is_main_process():  # the one that computes
@@ -98,7 +98,7 @@ class CocoKeypointMetric(BaseMetric):
                 with_sizes=False,
             )
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[Entry]) -> None:
         """Keep each image's boxes (x1, y1, x2, y2), scores, labels and keypoints."""
         for sample in data_samples:
             found = sample["pred_instances"]
@@ -114,8 +114,8 @@ class CocoKeypointMetric(BaseMetric):
                     kept[key] = found[key].detach().cpu().numpy()
             self.results.append(kept)
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """``bbox_*`` and ``keypoints_*`` of all images."""
+    def compute_metrics(self, results: list[Entry]) -> dict[str, float]:
+        """Return ``bbox_*`` and ``keypoints_*`` of all images."""
         categories = [c["id"] for c in self._truth["categories"]]
         known = {id_text(image["id"]): image["id"] for image in self._truth["images"]}
         for image in results:
@@ -127,7 +127,7 @@ class CocoKeypointMetric(BaseMetric):
                     "images"
                 )
             image["img_id"] = known.get(key, id_value(image["img_id"]))
-        values = {}
+        values: dict[str, float] = {}
         for kind in self.metrics:
             found = coco_results(results, categories, kind)
             if self.outfile_prefix is not None:
@@ -139,7 +139,9 @@ class CocoKeypointMetric(BaseMetric):
                 values |= self._evaluate(found, kind, images)
         return values
 
-    def _evaluate(self, found: list, kind: str, images: list) -> dict[str, float]:
+    def _evaluate(
+        self, found: list[Entry], kind: str, images: list[Any]
+    ) -> dict[str, float]:
         names = {f"{kind}_{name}": place for name, place in _STATS[kind].items()}
         if not found:
             MMLogger.get_current_instance().warning(f"no detection at all: {kind} 0")
@@ -170,7 +172,7 @@ class CocoKeypointMetric(BaseMetric):
         evaluation.params.imgIds = [image[id_text(i)] for i in images]
         evaluation.params.catIds = list(category.values())
         if kind == "keypoints":
-            evaluation.params.kpt_oks_sigmas = np.array(self.dataset_meta["sigmas"])
+            evaluation.params.kpt_oks_sigmas = np.array(self._dataset_meta["sigmas"])
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -185,8 +187,8 @@ def _ranks(entries: list[Entry]) -> dict[str, int]:
     return {id_text(i): rank for rank, i in enumerate(ids, 1)}
 
 
-def coco_results(results: list[dict], categories: list, kind: str) -> list[dict]:
-    """COCO's list of detections: x, y, w, h boxes, or keypoints at pixel indices.
+def coco_results(results: list[Entry], categories: list[Any], kind: str) -> list[Entry]:
+    """Return COCO's list of detections: x, y, w, h, or keypoints at pixel indices.
 
     Not both in one list: with boxes, pycocotools would take a pose's size from them.
     A detection that holds NaN or infinity is put where nothing is.
@@ -199,9 +201,9 @@ def coco_results(results: list[dict], categories: list, kind: str) -> list[dict]
             if kind == "bbox":
                 place = boxes[i]
             else:
-                xy = image["keypoints"][i] - 0.5  # the dataset added it
-                scores = image["keypoint_scores"][i][:, None]
-                place = np.hstack((xy, scores)).ravel()
+                xy = image["keypoints"][i] - 0.5  # (K, 2); the data set added it
+                scores = image["keypoint_scores"][i][:, None]  # (K, 1)
+                place = np.hstack((xy, scores)).ravel()  # (3 K,)
             score = float(image["scores"][i])
             if not np.isfinite(place).all() or not np.isfinite(score):
                 lost += 1

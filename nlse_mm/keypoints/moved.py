@@ -1,11 +1,12 @@
-"""Whether keypoints went with their image: what is asked while a sample is made.
+"""Check while a sample is made that keypoints move with their image.
 
 ``check_pipeline`` refuses what is known to leave keypoints behind before the training.
-Here is what it can't see: transforms of the user's own, and pipelines outside the data
+Here is what it can't know: transforms of the user's own, and pipelines outside the data
 set (``MultiImageMixDataset``).
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.structures.bbox import BaseBoxes
@@ -16,16 +17,16 @@ from nlse_mm.errors import ConfigError
 NOTE = "gt_keypoints_note"
 
 
-def note_image(results: dict) -> None:
+def note_image(results: dict[str, Any]) -> None:
     """Note that ``gt_keypoints`` lie where they belong on the image as it is now."""
     results[NOTE] = (_geometry(results), results["gt_keypoints"].copy())
 
 
-def check_keypoints_moved(results: dict, before: str) -> None:
+def check_keypoints_moved(results: dict[str, Any], before: str) -> None:
     """Check that nothing has moved the image since ``note_image`` without keypoints.
 
     Raises:
-        ValueError: Naming ``before``, the transform that found it.
+        ConfigError: Naming ``before``, the transform that found it.
     """
     if NOTE not in results:
         return
@@ -39,16 +40,16 @@ def check_keypoints_moved(results: dict, before: str) -> None:
         )
 
 
-def is_of_original_image(results: dict) -> bool:
-    """Whether the image was moved before its keypoints were loaded."""
+def is_of_original_image(results: dict[str, Any]) -> bool:
+    """Say whether the image was moved before its keypoints were loaded."""
     return _is_moved(results["gt_keypoints"], _geometry({}), _geometry(results))
 
 
 Geometry = tuple[np.ndarray | None, tuple[float, ...], str | None]
 
 
-def _geometry(results: dict) -> Geometry:
-    """Homography, scale factors and flip, as MMDetection's transforms write them."""
+def _geometry(results: dict[str, Any]) -> Geometry:
+    """Return homography, scale factors and flip, as MMDetection writes them."""
     scale = results.get("scale_factor")
     scale = np.ravel(1.0 if scale is None else scale)
     scale = (1.0, 1.0) if np.allclose(scale, 1) else tuple(map(float, scale))
@@ -57,7 +58,7 @@ def _geometry(results: dict) -> Geometry:
 
 
 def _is_moved(keypoints: np.ndarray, before: Geometry, now: Geometry) -> bool:
-    """Whether the labelled keypoints would lie elsewhere, by more than a pixel."""
+    """Say whether the labelled keypoints would lie elsewhere, by more than a pixel."""
     labelled = keypoints[keypoints[..., 2] > 0]  # (n, 3)
     if len(labelled) == 0:
         return False
@@ -65,33 +66,35 @@ def _is_moved(keypoints: np.ndarray, before: Geometry, now: Geometry) -> bool:
         return before[1:] != now[1:]
     first, last = (np.eye(3) if m is None else m for m in (before[0], now[0]))
     step = np.asarray(last, np.float64) @ np.linalg.inv(np.asarray(first, np.float64))
-    points = np.concatenate((labelled[:, :2], np.ones((len(labelled), 1))), -1)
-    moved = points @ step.T
+    points = np.concatenate(
+        (labelled[:, :2], np.ones((len(labelled), 1))), -1
+    )  # (n, 3)
+    moved = points @ step.T  # (n, 3)
     return bool(np.abs(moved[:, :2] / moved[:, 2:] - points[:, :2]).max() > 1)
 
 
-class WatchedPipeline(Compose):
-    """Run transforms, and see whether the watched ones leave keypoints behind.
+class PipelineWithChecks(Compose):
+    """Run transforms, and check that the unknown ones move keypoints.
 
     Args:
         transforms: Built transforms.
-        watched: Indices of those of which nobody knows what they do to keypoints.
+        unknown: Indices of those of which nobody knows what they do to keypoints.
 
     Raises:
-        ValueError: If one of these moves the image and its boxes, or drops boxes, and
+        ConfigError: If one of these moves the image and its boxes, or drops boxes, and
             leaves ``gt_keypoints`` as they were.
     """
 
     def __init__(
-        self, transforms: Sequence[Callable], watched: Collection[int]
+        self, transforms: Sequence[Callable], unknown: Collection[int]
     ) -> None:
         super().__init__(transforms)
-        self.watched = set(watched)
+        self.unknown = set(unknown)
 
-    def __call__(self, data: dict) -> dict | None:
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """Make a sample; None where a transform gives it up."""
         for i, transform in enumerate(self.transforms):
-            before = _snapshot(data) if i in self.watched else None
+            before = _snapshot(data) if i in self.unknown else None
             data = transform(data)
             if data is None:
                 return None
@@ -103,8 +106,8 @@ class WatchedPipeline(Compose):
 Snapshot = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _snapshot(data: dict) -> Snapshot | None:
-    """Copies of image, boxes and keypoints, or None where one is missing."""
+def _snapshot(data: dict[str, Any]) -> Snapshot | None:
+    """Copy image, boxes and keypoints; None where one is missing."""
     image, keypoints = data.get("img"), data.get("gt_keypoints")
     boxes = data.get("gt_bboxes")
     if image is None or keypoints is None or boxes is None:
@@ -114,6 +117,7 @@ def _snapshot(data: dict) -> Snapshot | None:
 
 
 def _compare(before: Snapshot, after: Snapshot | None, name: str) -> None:
+    """Refuse a transform that changed image or boxes, and not the keypoints."""
     if after is None or not (before[2][..., 2] > 0).any():
         return
     if not np.array_equal(before[2], after[2]):
@@ -137,10 +141,10 @@ def _compare(before: Snapshot, after: Snapshot | None, name: str) -> None:
 
 
 def _is_other_view(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether most pixels differ in what both images have from the top left corner.
+    """Say whether most pixels differ in what both images have from the top left corner.
 
     Padding and cutting on the right and below leave these as they are, and so do boxes
-    that are drawn or erased; colours are told apart by the boxes, which stay.
+    that are drawn or erased; changes of colour differ by the boxes, which stay.
     """
     if before.ndim != after.ndim or before.shape[2:] != after.shape[2:]:
         return False
@@ -150,7 +154,7 @@ def _is_other_view(before: np.ndarray, after: np.ndarray) -> bool:
 
 
 def _is_reordered(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether the boxes are the same ones in another order."""
+    """Say whether the boxes are the same ones in another order."""
     return not np.array_equal(before, after) and sorted(before.tolist()) == sorted(
         after.tolist()
     )

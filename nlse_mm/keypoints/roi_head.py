@@ -1,7 +1,10 @@
-"""Boxes and keypoints of the same regions, and masks if the config has a mask head.
+"""Find boxes and keypoints in the same regions, and masks if there is a mask head.
 
-Shapes: R regions of the whole batch, K keypoints.
+Shapes: R regions of the whole batch, K keypoints, C channels, S cells of a map each
+way, N detections of one image.
 """
+
+from typing import Any
 
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
@@ -22,7 +25,7 @@ from .heatmap import heatmaps_to_keypoints, keypoints_to_heatmap
 @MODELS.register_module()
 @checked(models=("keypoint_roi_extractor", "keypoint_head"))
 class KeypointRoIHead(StandardRoIHead):
-    """``StandardRoIHead`` with a keypoint head beside the box and mask heads.
+    """Add a keypoint head to ``StandardRoIHead``, beside the box and mask heads.
 
     Args:
         keypoint_roi_extractor: Config of the extractor of the keypoint head's features.
@@ -31,7 +34,10 @@ class KeypointRoIHead(StandardRoIHead):
     """
 
     def __init__(
-        self, keypoint_roi_extractor: dict, keypoint_head: dict, **kwargs
+        self,
+        keypoint_roi_extractor: dict[str, Any],
+        keypoint_head: dict[str, Any],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.keypoint_roi_extractor = MODELS.build(keypoint_roi_extractor)
@@ -43,7 +49,7 @@ class KeypointRoIHead(StandardRoIHead):
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList | None = None,
     ) -> tuple[Tensor, ...]:
-        """Raw outputs, for export and for counting operations; keypoints come last."""
+        """Return raw outputs, for export and counting operations, keypoints last."""
         rois = bbox2roi([results.bboxes for results in rpn_results_list])
         outputs = super().forward(x, rpn_results_list, batch_data_samples)
         return (*outputs, self.keypoint_maps(x, rois[:100]))
@@ -54,10 +60,10 @@ class KeypointRoIHead(StandardRoIHead):
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList,
     ) -> dict[str, Tensor]:
-        """Losses of all heads over the same sampled regions.
+        """Return the losses of all heads over the same sampled regions.
 
         Raises:
-            ValueError: If a sample has no keypoints, or not those of its image.
+            ConfigError: If a sample has no keypoints, or not those of its image.
         """
         _check_keypoints(batch_data_samples)
         instances, ignored, _ = unpack_gt_instances(batch_data_samples)
@@ -83,18 +89,18 @@ class KeypointRoIHead(StandardRoIHead):
         sampled: list[SamplingResult],
         instances: InstanceList,
     ) -> dict[str, Tensor]:
-        """The keypoint head's loss over the regions that show a labelled keypoint."""
+        """Return the head's loss over the regions that show a labelled keypoint."""
         self._check_number(instances)
-        rois = bbox2roi([s.pos_priors for s in sampled])
-        keypoints = []
+        rois = bbox2roi([s.pos_priors for s in sampled])  # (R, 5)
+        of_images = []
         for result, truth in zip(sampled, instances, strict=True):
             both = torch.cat((truth.keypoints, truth.keypoints_visible[..., None]), -1)
-            keypoints.append(both[result.pos_assigned_gt_inds])
-        keypoints = torch.cat(keypoints).to(rois)  # (R, K, 3)
+            of_images.append(both[result.pos_assigned_gt_inds])
+        keypoints = torch.cat(of_images).to(rois)  # (R, K, 3)
         size = 4 * self.keypoint_roi_extractor.roi_layers[0].output_size[0]
-        cells, valid = keypoints_to_heatmap(keypoints, rois[:, 1:], size)
-        shown = valid.any(1)
-        maps = self.keypoint_maps(x, rois[shown])
+        cells, valid = keypoints_to_heatmap(keypoints, rois[:, 1:], size)  # (R, K) each
+        shown = valid.any(1)  # (R,)
+        maps = self.keypoint_maps(x, rois[shown])  # (R shown, K, S, S)
         return self.keypoint_head.loss(maps, cells[shown], valid[shown])
 
     def _check_number(self, instances: InstanceList) -> None:
@@ -108,7 +114,7 @@ class KeypointRoIHead(StandardRoIHead):
                 )
 
     def keypoint_maps(self, x: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-        """Logits (R, K, S, S) of regions (R, 5)."""
+        """Return logits (R, K, S, S) of regions (R, 5): image, x1, y1, x2, y2."""
         extractor = self.keypoint_roi_extractor
         return self.keypoint_head(extractor(x[: extractor.num_inputs], rois))
 
@@ -119,7 +125,7 @@ class KeypointRoIHead(StandardRoIHead):
         batch_data_samples: SampleList,
         rescale: bool = False,
     ) -> InstanceList:
-        """Boxes, with ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
+        """Return boxes with ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
 
         Args:
             x: Feature maps.
@@ -144,19 +150,19 @@ class KeypointRoIHead(StandardRoIHead):
         return results
 
     def _predict_keypoints(self, x: tuple[Tensor, ...], results: InstanceList) -> None:
-        rois = bbox2roi([result.bboxes for result in results])
+        rois = bbox2roi([result.bboxes for result in results])  # (R, 5)
         if len(rois):
             keypoints = heatmaps_to_keypoints(self.keypoint_maps(x, rois), rois[:, 1:])
         else:
             keypoints = rois.new_zeros((0, self.keypoint_head.num_keypoints, 4))
-        parts = keypoints.split([len(result) for result in results])
+        parts = keypoints.split([len(result) for result in results])  # (N, K, 4) each
         for result, part in zip(results, parts, strict=True):
             result.keypoints = part[..., :2]
             result.keypoint_scores = part[..., 3]
 
 
 def _check_keypoints(samples: SampleList) -> None:
-    """Check that the samples have what teaches a keypoint head."""
+    """Check that the samples have what a keypoint head learns from."""
     for sample in samples:
         if "keypoints" not in sample.gt_instances:
             raise ConfigError(

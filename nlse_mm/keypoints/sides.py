@@ -26,8 +26,11 @@ Parsed = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def side_of(name: str) -> str | None:
-    """``'left'``, ``'right'``, or None for the middle: of ``L_Eye``, ``eyeRight``,
-    ``RShoulder``, ``lshoulder``, but not of ``lip``, ``upright`` or ``rear``."""
+    """Return ``'left'``, ``'right'``, or None for the middle.
+
+    ``L_Eye``, ``eyeRight``, ``RShoulder`` and ``lshoulder`` have a side; ``lip``,
+    ``upright`` and ``rear`` have none.
+    """
     sides, _ = _parse(name, "")
     if not sides and "rear" not in name.lower():
         sides, _ = _parse(name, "letter")
@@ -35,7 +38,7 @@ def side_of(name: str) -> str | None:
 
 
 def other_side(name: str, names: Sequence[str]) -> str | None:
-    """The one of ``names`` that is ``name`` with left and right exchanged."""
+    """Return the one of ``names`` that is ``name`` with left and right exchanged."""
     # The last two readings are of no use without a partner: upright, rear.
     for glue in ("", "end", "letter"):
         sides, rest = _parse(name, glue)
@@ -47,7 +50,7 @@ def other_side(name: str, names: Sequence[str]) -> str | None:
 
 
 def _parse(name: str, glue: str) -> Parsed:
-    """The sides that a name mentions, in order, and its other words."""
+    """Return the sides that a name mentions, in order, and its other words."""
     sides, rest = [], []
     for word in _WORD.findall(name):
         word = word.lower()

@@ -1,20 +1,18 @@
-"""MMDetection's transforms, with keypoints: each is the stock one and one step more.
+"""Move keypoints with MMDetection's transforms: each is the stock one and a step more.
 
 Between the transforms keypoints are ``gt_keypoints`` (R, K, 3): x, y in pixels of the
 image as it is then, and visibility. Keypoints that aren't labelled stay (0, 0, 0).
 Padding adds pixels on the right and below, so that the stock ``Pad`` serves.
 """
 
-import numpy as np
-import torch
+from typing import Any
+
 from mmdet.datasets.transforms import (
     Expand,
     FilterAnnotations,
     FixScaleResize,
     FixShapeResize,
-    LoadAnnotations,
     MinIoURandomCrop,
-    PackDetInputs,
     RandomAffine,
     RandomCrop,
     RandomErasing,
@@ -32,69 +30,38 @@ from nlse_mm.errors import ConfigError
 from nlse_mm.registry import TRANSFORMS
 
 from .follow_boxes import MovesKeypoints
-from .image_size import check_image_size
-from .moved import check_keypoints_moved, is_of_original_image, note_image
-
-
-@TRANSFORMS.register_module()
-@checked
-class LoadKeypoints(LoadAnnotations):
-    """``LoadAnnotations`` and the keypoints of ``CocoKeypointDataset``.
-
-    Raises:
-        ValueError: If the data set gives instances without keypoints.
-    """
-
-    def transform(self, results: dict) -> dict:
-        """Load the annotations of one image."""
-        check_image_size(results)
-        results = super().transform(results)
-        K = results.get("num_keypoints", 0)
-        instances = results.get("instances", [])
-        if any("keypoints" not in instance for instance in instances):
-            raise ConfigError(
-                f"{type(self).__name__} needs a data set whose instances have "
-                "keypoints: type='nlse_mm.CocoKeypointDataset'"
-            )
-        keypoints = [instance["keypoints"] for instance in instances]
-        stacked = np.array(keypoints, dtype=np.float32).reshape(len(keypoints), K, 3)
-        results["gt_keypoints"] = stacked
-        # As the test pipelines have it: the ground truth of the original image.
-        results["gt_of_original_image"] = is_of_original_image(results)
-        note_image(results)
-        return results
 
 
 @TRANSFORMS.register_module()
 @checked
 class ResizeKeypoints(MovesKeypoints, Resize):
-    """``Resize``, keypoints too; also as ``resize_type`` of the random ones."""
+    """Move keypoints with ``Resize``, also as ``resize_type`` of the random ones."""
 
 
 @TRANSFORMS.register_module()
 @checked
 class FixScaleResizeKeypoints(MovesKeypoints, FixScaleResize):
-    """``FixScaleResize``, keypoints too."""
+    """Move keypoints with ``FixScaleResize``."""
 
 
 @TRANSFORMS.register_module()
 @checked
 class FixShapeResizeKeypoints(MovesKeypoints, FixShapeResize):
-    """``FixShapeResize``, keypoints too."""
+    """Move keypoints with ``FixShapeResize``."""
 
 
 @TRANSFORMS.register_module()
 @checked
 class FlipKeypoints(MovesKeypoints, RandomFlip):
-    """``RandomFlip``; left keypoints become right ones where the image is mirrored.
+    """Flip keypoints with ``RandomFlip``: left ones become right where it mirrors.
 
     A horizontal or a vertical flip mirrors; a diagonal one only turns.
 
     Raises:
-        ValueError: If there are keypoints whose ``flip_pairs`` are unknown.
+        ConfigError: If there are keypoints whose ``flip_pairs`` are unknown.
     """
 
-    def _flip(self, results: dict) -> None:
+    def _flip(self, results: dict[str, Any]) -> None:
         super()._flip(results)
         keypoints = results.get("gt_keypoints")
         if keypoints is None or keypoints.size == 0:
@@ -107,13 +74,13 @@ class FlipKeypoints(MovesKeypoints, RandomFlip):
                 "a flip needs to know which keypoints are left and right: metainfo "
                 "flip_pairs is None; give the pairs, or take the flip out"
             )
-        results["gt_keypoints"] = keypoints[:, indices]
+        results["gt_keypoints"] = keypoints[:, indices]  # (R, K, 3)
 
 
 @TRANSFORMS.register_module()
 @checked
 class CropKeypoints(MovesKeypoints, RandomCrop):
-    """``RandomCrop``; keypoints outside the crop are no longer labelled."""
+    """Move keypoints with ``RandomCrop``; outside the crop they lose their label."""
 
     cuts = True
 
@@ -121,7 +88,7 @@ class CropKeypoints(MovesKeypoints, RandomCrop):
 @TRANSFORMS.register_module()
 @checked
 class MinIoUCropKeypoints(MovesKeypoints, MinIoURandomCrop):
-    """``MinIoURandomCrop``; keypoints outside the crop are no longer labelled."""
+    """Move keypoints with ``MinIoURandomCrop``; outside it they lose their label."""
 
     cuts = True
 
@@ -129,24 +96,24 @@ class MinIoUCropKeypoints(MovesKeypoints, MinIoURandomCrop):
 @TRANSFORMS.register_module()
 @checked
 class ExpandKeypoints(MovesKeypoints, Expand):
-    """``Expand``, keypoints too."""
+    """Move keypoints with ``Expand``."""
 
 
 @TRANSFORMS.register_module()
 @checked
 class AffineKeypoints(MovesKeypoints, RandomAffine):
-    """``RandomAffine``; keypoints outside the image are no longer labelled.
+    """Move keypoints with ``RandomAffine``; outside the image they lose their label.
 
     Keypoints are moved by the boxes' matrix, which takes pixels for points: on the
     image they are off by up to half a pixel times the change of scale.
 
     Raises:
-        ValueError: If masks are loaded, which ``RandomAffine`` doesn't move.
+        ConfigError: If masks are loaded, which ``RandomAffine`` doesn't move.
     """
 
     cuts = True
 
-    def transform(self, results: dict) -> dict | None:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Move image, boxes and keypoints."""
         if "gt_masks" in results:
             raise ConfigError(
@@ -160,7 +127,7 @@ class AffineKeypoints(MovesKeypoints, RandomAffine):
 @TRANSFORMS.register_module()
 @checked
 class RotateKeypoints(MovesKeypoints, Rotate):
-    """``Rotate``; keypoints outside the image are no longer labelled."""
+    """Move keypoints with ``Rotate``; outside the image they lose their label."""
 
     cuts = True
 
@@ -168,7 +135,7 @@ class RotateKeypoints(MovesKeypoints, Rotate):
 @TRANSFORMS.register_module()
 @checked
 class ShearXKeypoints(MovesKeypoints, ShearX):
-    """``ShearX``; keypoints outside the image are no longer labelled."""
+    """Move keypoints with ``ShearX``; outside the image they lose their label."""
 
     cuts = True
 
@@ -176,7 +143,7 @@ class ShearXKeypoints(MovesKeypoints, ShearX):
 @TRANSFORMS.register_module()
 @checked
 class ShearYKeypoints(MovesKeypoints, ShearY):
-    """``ShearY``; keypoints outside the image are no longer labelled."""
+    """Move keypoints with ``ShearY``; outside the image they lose their label."""
 
     cuts = True
 
@@ -184,7 +151,7 @@ class ShearYKeypoints(MovesKeypoints, ShearY):
 @TRANSFORMS.register_module()
 @checked
 class TranslateXKeypoints(MovesKeypoints, TranslateX):
-    """``TranslateX``; keypoints outside the image are no longer labelled."""
+    """Move keypoints with ``TranslateX``; outside the image they lose their label."""
 
     cuts = True
 
@@ -192,7 +159,7 @@ class TranslateXKeypoints(MovesKeypoints, TranslateX):
 @TRANSFORMS.register_module()
 @checked
 class TranslateYKeypoints(MovesKeypoints, TranslateY):
-    """``TranslateY``; keypoints outside the image are no longer labelled."""
+    """Move keypoints with ``TranslateY``; outside the image they lose their label."""
 
     cuts = True
 
@@ -200,7 +167,7 @@ class TranslateYKeypoints(MovesKeypoints, TranslateY):
 @TRANSFORMS.register_module()
 @checked
 class EraseKeypoints(MovesKeypoints, RandomErasing):
-    """``RandomErasing``; boxes that it drops drop their keypoints.
+    """Drop with each box that ``RandomErasing`` drops its keypoints.
 
     Keypoints in an erased patch stay labelled, as boxes stay whole.
     """
@@ -209,44 +176,4 @@ class EraseKeypoints(MovesKeypoints, RandomErasing):
 @TRANSFORMS.register_module()
 @checked
 class FilterKeypoints(MovesKeypoints, FilterAnnotations):
-    """``FilterAnnotations``; boxes that it drops drop their keypoints."""
-
-
-@TRANSFORMS.register_module()
-@checked
-class PackKeypoints(PackDetInputs):
-    """``PackDetInputs``, and ``keypoints`` (R, K, 2), ``keypoints_visible`` (R, K).
-
-    Raises:
-        ValueError: If boxes and keypoints aren't of the same instances, or the image
-            was moved without its keypoints.
-    """
-
-    def transform(self, results: dict) -> dict:
-        """Pack one sample."""
-        packed = super().transform(results)
-        if "gt_keypoints" not in results:
-            return packed
-        check_keypoints_moved(results, before=type(self).__name__)
-        sample = packed["data_samples"]
-        keypoints = torch.as_tensor(results["gt_keypoints"])
-        boxes = results.get("gt_bboxes")
-        if boxes is not None and len(boxes) != len(keypoints):
-            raise ConfigError(
-                f"an image has {len(boxes)} boxes and keypoints of {len(keypoints)} "
-                f"instances when {type(self).__name__} gets them: a transform before "
-                "it adds or drops boxes and not their keypoints (Mosaic, MixUp and "
-                "CopyPaste do; nlse_mm.FilterKeypoints stands for FilterAnnotations)"
-            )
-        if results.get("gt_of_original_image"):
-            sample.set_metainfo(dict(gt_of_original_image=True))
-        ignored = np.zeros(len(keypoints), dtype=bool)
-        ignored |= np.asarray(results.get("gt_ignore_flags", ignored), dtype=bool)
-        for instances, chosen in (
-            (sample.gt_instances, ~ignored),
-            (sample.ignored_instances, ignored),
-        ):
-            chosen = torch.from_numpy(chosen)
-            instances.keypoints = keypoints[chosen][..., :2]
-            instances.keypoints_visible = keypoints[chosen][..., 2]
-        return packed
+    """Drop with each box that ``FilterAnnotations`` drops its keypoints."""

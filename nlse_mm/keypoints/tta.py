@@ -1,4 +1,4 @@
-"""Boxes and keypoints found in several views of an image: flipped, resized.
+"""Merge boxes and keypoints of several views of an image: flipped, resized.
 
 Shapes: R regions of the whole batch, K keypoints, S cells of a map each way.
 """
@@ -21,7 +21,7 @@ from .heatmap import heatmaps_to_keypoints
 @MODELS.register_module()
 @checked
 class KeypointTTAModel(DetTTAModel):
-    """``DetTTAModel``, which merges the views' boxes, and keypoints in those boxes.
+    """Merge the views' boxes as ``DetTTAModel`` does, and the keypoints in them.
 
     Every view gives its maps of every merged box, mirrored back with their left and
     right keypoints; the mean of the logits is decoded (Detectron's HM_AVG). The views'
@@ -31,12 +31,12 @@ class KeypointTTAModel(DetTTAModel):
         **kwargs: What DetTTAModel takes: ``module``, ``tta_cfg``.
 
     Raises:
-        ValueError: If the model has no keypoint head, or a mask head.
+        ConfigError: If the model has no keypoint head, or a mask head.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        roi_head = getattr(self.module, "roi_head", None)
+        roi_head: Any = getattr(self.module, "roi_head", None)
         if not hasattr(roi_head, "keypoint_head"):
             raise ConfigError(
                 f"KeypointTTAModel needs a model with a keypoint head, and roi_head is "
@@ -49,10 +49,10 @@ class KeypointTTAModel(DetTTAModel):
             )
 
     @torch.no_grad()
-    def test_step(self, data: dict[str, list]) -> SampleList:
-        """Merged predictions of a batch: ``data`` holds a list of views per key."""
+    def test_step(self, data: dict[str, list[Any]]) -> SampleList:
+        """Merge the predictions of a batch; ``data`` holds a list of views per key."""
         views = [
-            self._see(dict(zip(data, view, strict=True)))
+            self._view(dict(zip(data, view, strict=True)))
             for view in zip(*data.values(), strict=True)
         ]
         features, samples = zip(*views, strict=True)
@@ -66,17 +66,22 @@ class KeypointTTAModel(DetTTAModel):
         # Decoded, as without views, at the pixels of the resized image.
         counts = [len(own) for own in boxes]
         scales = boxes[0].new_tensor([meta["scale_factor"] for meta in metas[0]])
-        scale = scales.repeat_interleave(torch.tensor(counts).to(scales.device), dim=0)
-        regions = torch.cat(boxes) * scale.repeat(1, 2)
-        keypoints = heatmaps_to_keypoints(torch.stack(maps).mean(0), regions)
+        scale = scales.repeat_interleave(  # (R, 2): x, y
+            torch.tensor(counts).to(scales.device), dim=0
+        )
+        regions = torch.cat(boxes) * scale.repeat(1, 2)  # (R, 4)
+        mean = torch.stack(maps).mean(0)  # (R, K, S, S)
+        keypoints = heatmaps_to_keypoints(mean, regions)  # (R, K, 4)
         keypoints[..., :2] /= scale[:, None]
         for sample, part in zip(merged, keypoints.split(counts), strict=True):
             sample.pred_instances.keypoints = part[..., :2]
             sample.pred_instances.keypoint_scores = part[..., 3]
         return merged
 
-    def _see(self, data: dict[str, list]) -> tuple[tuple[Tensor, ...], SampleList]:
-        """One view's feature maps, and its samples with boxes in original pixels."""
+    def _view(
+        self, data: dict[str, list[Any]]
+    ) -> tuple[tuple[Tensor, ...], SampleList]:
+        """Return a view's feature maps, and its samples, boxes in original pixels."""
         model = self.module
         data = model.data_preprocessor(data, False)
         samples = data["data_samples"]
@@ -91,15 +96,15 @@ class KeypointTTAModel(DetTTAModel):
         return x, samples
 
     def _maps(
-        self, x: tuple[Tensor, ...], metas: list[dict], boxes: list[Tensor]
+        self, x: tuple[Tensor, ...], metas: list[dict[str, Any]], boxes: list[Tensor]
     ) -> Tensor:
-        """Logits (R, K, S, S) of the boxes in one view, mirrored back."""
-        seen = []
+        """Return logits (R, K, S, S) of the boxes in one view, mirrored back."""
+        in_view = []
         for meta, own in zip(metas, boxes, strict=True):
             if meta["flip"]:
                 own = bbox_flip(own, meta["ori_shape"], meta["flip_direction"])
-            seen.append(own * own.new_tensor(meta["scale_factor"]).repeat(2))
-        maps = self.module.roi_head.keypoint_maps(x, bbox2roi(seen))
+            in_view.append(own * own.new_tensor(meta["scale_factor"]).repeat(2))
+        maps = self.module.roi_head.keypoint_maps(x, bbox2roi(in_view))
         parts = maps.split([len(b) for b in boxes])
         return torch.cat(
             [
@@ -112,7 +117,7 @@ class KeypointTTAModel(DetTTAModel):
 
 
 def mirror_maps(maps: Tensor, direction: str, indices: Any) -> Tensor:
-    """The maps that the mirrored image would give, keypoints and cells in their places.
+    """Mirror maps back: keypoints and cells in their places.
 
     Args:
         maps: (R, K, S, S).
@@ -121,7 +126,7 @@ def mirror_maps(maps: Tensor, direction: str, indices: Any) -> Tensor:
         indices: For each keypoint the one that a mirror shows in its place, (K,).
 
     Raises:
-        ValueError: If the keypoints are mirrored and ``indices`` is None.
+        ConfigError: If the keypoints are mirrored and ``indices`` is None.
     """
     if direction != "diagonal":
         if indices is None:

@@ -1,4 +1,6 @@
-"""Images of skeletons."""
+"""Draw skeletons on images."""
+
+from typing import Any
 
 import numpy as np
 from mmdet.visualization import DetLocalVisualizer
@@ -10,12 +12,13 @@ from nlse_mm.registry import VISUALIZERS
 from .sides import side_of
 
 LEFT, RIGHT, MIDDLE = (0, 170, 255), (255, 120, 0), (60, 220, 60)
+_OF_SIDE = {"left": LEFT, "right": RIGHT, None: MIDDLE}
 
 
 @VISUALIZERS.register_module()
 @checked(at_least=dict(keypoint_threshold=0))
 class KeypointVisualizer(DetLocalVisualizer):
-    """Boxes as MMDetection draws them, and skeletons: left blue, right orange.
+    """Draw boxes as MMDetection does, and skeletons: left blue, right orange.
 
     Keypoints whose score is below ``keypoint_threshold`` are left out, and the limbs
     that end there; of ground truth, keypoints that aren't labelled, and hidden ones are
@@ -35,19 +38,19 @@ class KeypointVisualizer(DetLocalVisualizer):
         *,
         keypoint_threshold: float = 0.02,
         show_keypoint_score: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
         self.keypoint_threshold = keypoint_threshold
         self.show_keypoint_score = show_keypoint_score
 
     def set_image(self, image: np.ndarray) -> None:
-        """The image to draw on, whose frame keypoints on its border leave alone."""
+        """Set the image to draw on, whose frame keypoints on its border leave alone."""
         super().set_image(image)
         self.ax_save.autoscale(False)
 
     def _draw_instances(
-        self, image: np.ndarray, instances: InstanceData, *args, **kwargs
+        self, image: np.ndarray, instances: InstanceData, *args: Any, **kwargs: Any
     ) -> np.ndarray:
         drawn = super()._draw_instances(image, instances, *args, **kwargs)
         if "keypoints" not in instances or "keypoints" not in self.dataset_meta:
@@ -90,4 +93,4 @@ class KeypointVisualizer(DetLocalVisualizer):
 
 
 def _colour(name: str) -> tuple[int, int, int]:
-    return {"left": LEFT, "right": RIGHT}.get(side_of(name), MIDDLE)
+    return _OF_SIDE[side_of(name)]

@@ -40,7 +40,7 @@ def _names(text: str) -> list[str]:
 
 
 def _palette(things: int, stuff: int) -> list[list[int]]:
-    """Colours (R, G, B): vivid for things, pale for stuff.
+    """Return colours (R, G, B): vivid for things, pale for stuff.
 
     Steps of the golden ratio around the circle of hues keep any few neighbours in the
     list apart.
@@ -58,27 +58,28 @@ def _palette(things: int, stuff: int) -> list[list[int]]:
 @DATASETS.register_module()
 @checked
 class CocoPanopticSemanticDataset(BaseSegDataset):
-    """Photos of COCO with one of panoptic's 133 classes (80 things, 53 stuff) a pixel.
+    """Read COCO's images with one of panoptic's 133 classes (80 things) a pixel.
 
     `Panoptic Segmentation <https://arxiv.org/abs/1801.00868>`_, with the instances
-    forgotten. ``tools/data/panoptic_to_semantic.py`` makes the labels::
+    forgotten; 53 of the classes are stuff. ``tools/data/panoptic_to_semantic.py`` makes
+    the labels::
 
         data/coco
-            train2017/000000000009.jpg           the photos
+            train2017/000000000009.jpg           the images
             semantic/train2017/000000000009.png  a byte a pixel, 0 to 132; 255: none
 
-    It lists the labels, not the photos as ``BaseSegDataset`` does, so that photos
+    It lists the labels, not the images as ``BaseSegDataset`` does, so that images
     without labels are left out instead of ending the training when they come up.
 
     Args:
-        img_suffix: End of a photo's name.
-        seg_map_suffix: End of a label's name; the rest is the photo's.
+        img_suffix: End of an image's name.
+        seg_map_suffix: End of a label's name; the rest is the image's.
         kwargs: The arguments of MMSegmentation's ``BaseSegDataset``: ``data_root``,
             ``data_prefix=dict(img_path=..., seg_map_path=...)``, ``pipeline``, and so
             on. A list of names in ``ann_file`` takes the place of the listing.
 
     Raises:
-        FileNotFoundError: If there are no labels, or a label's photo is missing.
+        MissingFileError: If there are no labels, or a label's image is missing.
     """
 
     METAINFO = dict(
@@ -90,27 +91,27 @@ class CocoPanopticSemanticDataset(BaseSegDataset):
     ):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """One record a label, in the order of the names."""
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Return one record a label, in the order of the names."""
         if self.ann_file:
             return super().load_data_list()
-        photos, labels = (self.data_prefix[k] for k in ("img_path", "seg_map_path"))
+        images, labels = (self.data_prefix[k] for k in ("img_path", "seg_map_path"))
         names = self._listing(labels, self.seg_map_suffix)
         if not names:
             raise MissingFileError(
                 f"data_prefix.seg_map_path: there are no *{self.seg_map_suffix} in "
                 f"{labels}; tools/data/panoptic_to_semantic.py makes them"
             )
-        absent = sorted(names - self._listing(photos, self.img_suffix))
+        absent = sorted(names - self._listing(images, self.img_suffix))
         if absent:
             raise MissingFileError(
                 f"data_prefix.img_path: {len(absent)} of the {len(names)} labels in "
-                f"{labels} have no photo in {photos}, the first is "
+                f"{labels} have no image in {images}, the first is "
                 f"{absent[0]}{self.img_suffix}"
             )
         return [
             dict(
-                img_path=str(Path(photos, name + self.img_suffix)),
+                img_path=str(Path(images, name + self.img_suffix)),
                 seg_map_path=str(Path(labels, name + self.seg_map_suffix)),
                 label_map=self.label_map,
                 reduce_zero_label=self.reduce_zero_label,
@@ -120,7 +121,7 @@ class CocoPanopticSemanticDataset(BaseSegDataset):
         ]
 
     def _listing(self, folder: str, suffix: str) -> set[str]:
-        """Names without ``suffix`` of the files in ``folder``."""
+        """Return the names without ``suffix`` of the files in ``folder``."""
         if not isdir(folder, backend_args=self.backend_args):
             return set()
         files = list_dir_or_file(

@@ -1,4 +1,4 @@
-"""What the header of a label image says of the labels that can be read from it."""
+"""Find out from a label image's header which labels can be read from it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _SCALED = {"L;2": 2, "L;4": 4}  # grey of few bits, which is stretched to 0 to 2
 
 @dataclass(frozen=True)
 class Kind:
-    """Format and mode of an image, and the bits of a grey one that is stretched."""
+    """Hold format and mode of an image, and the bits of a grey one to be stretched."""
 
     format: str = ""
     mode: str = ""
@@ -21,12 +21,12 @@ class Kind:
 
     @property
     def is_deep(self) -> bool:
-        """Whether its values must be seen before they become bytes."""
+        """Say whether its values must be checked before they become bytes."""
         return self.mode.startswith(_DEEP) or self.bits > 0
 
     @property
     def reason(self) -> str:
-        """Why its labels may be wrong; empty for nothing that stands out."""
+        """Return why its labels may be wrong; empty for nothing that stands out."""
         if self.format in ("JPEG", "WEBP"):
             return (
                 f"; it is a {self.format}, whose compression changes labels: write PNG"
@@ -34,7 +34,7 @@ class Kind:
         return ""
 
     def colour(self, backend: str) -> str:
-        """What makes a colour image of it."""
+        """Return what makes a colour image of it."""
         if self.mode == "P":
             return (
                 f"; imdecode_backend={backend!r} turns its palette into colours, and "
@@ -46,7 +46,7 @@ class Kind:
 
 
 def kind_of(path: str) -> Kind:
-    """The kind of a file, or an empty one where Pillow can't tell.
+    """Return the kind of a file, or an empty one if Pillow can't read it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -74,7 +74,7 @@ def check_depth(raw: np.ndarray, path: str, kind: Kind) -> None:
         kind: Its kind.
 
     Raises:
-        ValueError: Naming a value that would become another one.
+        ConfigError: Naming a value that would become another one.
     """
     if kind.bits:
         # All-one bits stay 255, and 0 is 0.

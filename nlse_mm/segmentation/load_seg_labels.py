@@ -1,4 +1,4 @@
-"""Load labels for semantic segmentation, and say what is wrong with them."""
+"""Load labels for semantic segmentation, and refuse wrong ones."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ _PATIENCE = 500  # images of two classes that may show one of them alone
 @TRANSFORMS.register_module()
 @checked(at_least=dict(num_classes=1))
 class LoadSegLabels(LoadAnnotations):
-    """MMSegmentation's ``LoadAnnotations``, with the labels checked.
+    """Load labels as MMSegmentation's ``LoadAnnotations`` does, and check them.
 
     Without it, a label that the model has no class for ends as a device-side assertion
     on a GPU, a label above 255 becomes another one, and labels of another size than
-    their image's are resized or cropped to something that looks right and isn't. Costs
-    two passes over the labels' bytes and a look at the file's header, about 0.2 ms for
-    an image of COCO.
+    their image's are resized or cropped to something that seems right and isn't. Costs
+    two passes over the labels' bytes and reading the file's header, about 0.2 ms for an
+    image of COCO.
 
     Args:
         num_classes: Labels are 0 to ``num_classes - 1``, after ``reduce_zero_label``
@@ -34,10 +34,10 @@ class LoadSegLabels(LoadAnnotations):
         kwargs: The arguments of MMSegmentation's ``LoadAnnotations``.
 
     Raises:
-        ValueError: For a label out of range, labels that aren't one number of a byte a
+        ConfigError: For a label out of range, labels that aren't one number of a byte a
             pixel, labels of another size than their image, and masks that show 0 and
             ``ignore_index`` alone where there are two classes.
-        FileNotFoundError: For an image without labels.
+        MissingFileError: For an image without labels.
     """
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255, **kwargs: Any):
@@ -45,10 +45,10 @@ class LoadSegLabels(LoadAnnotations):
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self._images = 0
-        self._seen = set()
+        self._seen: set[int] = set()
 
-    def _load_seg_map(self, results: dict) -> None:
-        path, photo = results["seg_map_path"], results["img_path"]
+    def _load_seg_map(self, results: dict[str, Any]) -> None:
+        path, image = results["seg_map_path"], results["img_path"]
         self._check_reduce_zero_label(results)
         try:
             kind = kind_of(path)
@@ -61,7 +61,7 @@ class LoadSegLabels(LoadAnnotations):
             super()._load_seg_map(results)
         except FileNotFoundError as error:
             raise MissingFileError(
-                f"the photo {photo} has no labels: {path} doesn't exist"
+                f"the image {image} has no labels: {path} doesn't exist"
             ) from error
         except OSError as error:
             raise ConfigError(f"the labels {path} can't be read: {error}") from error
@@ -71,18 +71,18 @@ class LoadSegLabels(LoadAnnotations):
                 f"the labels {path} are a colour image, not one label a pixel"
                 f"{kind.colour(self.imdecode_backend)}"
             )
-        # The test pipeline loads labels after it has resized the photo.
+        # The test pipeline loads labels after it has resized the image.
         size = tuple(results["ori_shape"][:2])
         if labels.shape != size:
             raise ConfigError(
                 f"the labels {path} are {labels.shape[0]} x {labels.shape[1]} (H x W), "
-                f"their photo {photo} is {size[0]} x {size[1]}"
+                f"their image {image} is {size[0]} x {size[1]}"
             )
         self._check_range(labels, path, kind.reason)
         if self.num_classes == 2 and self._images < _PATIENCE:
             self._check_masks(labels, path)
 
-    def _check_reduce_zero_label(self, results: dict) -> None:
+    def _check_reduce_zero_label(self, results: dict[str, Any]) -> None:
         mine, datasets = self.reduce_zero_label, results["reduce_zero_label"]
         if mine is not None and mine != datasets:
             raise ConfigError(
@@ -106,12 +106,13 @@ class LoadSegLabels(LoadAnnotations):
         )
 
     def _check_masks(self, labels: np.ndarray, path: str) -> None:
-        """Count the images of two classes until both were seen."""
+        """Count the images of two classes until both have occurred."""
         self._seen.update(np.unique(labels).tolist())
-        both = len(self._seen - {self.ignore_index}) > 1
+        classes = self._seen - {self.ignore_index}
+        both = len(classes) > 1
         self._images = _PATIENCE if both else self._images + 1
         if not both and self._images == _PATIENCE and self.ignore_index in self._seen:
-            (only,) = self._seen - {self.ignore_index} or {"none"}
+            only = min(classes, default="none")
             raise ConfigError(
                 f"{_PATIENCE} label images, the last one {path}, have no pixel of any "
                 f"class but {only}, and {self.ignore_index}, which is no label: with "

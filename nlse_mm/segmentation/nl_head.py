@@ -1,4 +1,4 @@
-"""MMSegmentation's non-local head, without its map of all pairs of positions."""
+"""Run MMSegmentation's non-local head without its map of all pairs of positions."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from nlse_mm.registry import MODELS
 @MODELS.register_module()
 @checked(at_least=dict(reduction=1), itself=("mode",))
 class NLHead(StockNLHead):
-    r"""An FCN head with a non-local block between its two convolutions.
+    r"""Put a non-local block between the two convolutions of an FCN head.
 
     .. math:: \mathrm{logits} = W_s * \mathrm{conv}_3\,[x,\;
               \mathrm{conv}_2(\mathrm{NL}(\mathrm{conv}_1(x)))]
@@ -33,7 +33,7 @@ class NLHead(StockNLHead):
             ``concat_input=True``, ``norm_cfg``, ``dropout_ratio`` and so on.
 
     Raises:
-        ValueError: For an unknown ``mode``, or a ``reduction`` below 1.
+        ConfigError: For an unknown ``mode``, or a ``reduction`` below 1.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""One set of running statistics for all processes."""
+"""Share one set of running statistics among all processes."""
 
 from typing import Any
 
@@ -33,11 +33,12 @@ class AverageBuffersHook(Hook):
         if (
             isinstance(runner.train_loop, IterBasedTrainLoop)
             and get_world_size() > 1
-            and self._is_looked_at(runner)
+            and self._is_used(runner)
         ):
             _average(runner)
 
-    def _is_looked_at(self, runner: Runner) -> bool:
+    def _is_used(self, runner: Runner) -> bool:
+        """Say whether a checkpoint or an evaluation follows this iteration."""
         if self.is_last_train_iter(runner):
             return True
         intervals = [(runner.val_interval, 0)] if runner.val_loop else []

@@ -32,7 +32,7 @@ class CheckAgreementHook(Hook):
     Heads' ``num_classes`` and ``num_keypoints`` against the data sets' classes and
     keypoints; ``metainfo.classes`` against the annotations; validation
     against training; sizes of images and values of labels, in a sample of the
-    files. One process of a machine looks at the files.
+    files, which one process of a machine reads.
     """
 
     priority = "VERY_HIGH"
@@ -64,7 +64,7 @@ class CheckAgreementHook(Hook):
 
 
 def _check(runner: Runner, part: str, loop: Any) -> Any:
-    """The first data set proper of a loop, after all of them were checked."""
+    """Check the data sets proper of a loop, and return the first of them."""
     dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)
     if dataset is None:
         return None
@@ -96,7 +96,7 @@ def _check_same(first: Any, key: str, second: Any, other: str, warn: Warn) -> No
             check_order(one, key, two, other, warn)
 
 
-def _without_wrappers(model: nn.Module) -> nn.Module:
+def _without_wrappers(model: Any) -> nn.Module:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model

@@ -1,4 +1,4 @@
-"""Notice in the first steps of a training what it can't change."""
+"""Warn in the first steps of a training of plugins that it can't change."""
 
 from typing import Any
 
@@ -38,12 +38,12 @@ class CheckPluginsHook(Hook):
     nothing uses its output; one that starts at zero and whose zeros are frozen. At the
     tenth: one whose gradients have all been zero.
 
-    Nothing is said of a frozen plugin that the loaded checkpoint fills, nor of a
+    It doesn't warn of a frozen plugin that the loaded checkpoint fills, nor of a
     teacher's: a whole model in evaluation mode, or the frozen copy of a part that
     learns.
 
     Raises:
-        ValueError: In distributed training without ``find_unused_parameters``, for a
+        ConfigError: In distributed training without ``find_unused_parameters``, for a
             plugin that no gradient reaches. PyTorch would end the training in the next
             step, without a name.
 
@@ -63,7 +63,7 @@ class CheckPluginsHook(Hook):
         self._loaded = tuple(key.removeprefix("module.") for key in weights)
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the plugins whenever an optimizer is about to step.
+        """Hook each optimizer's step, to check the plugins right before it.
 
         After the iteration would be too late, for the gradients are gone then; and
         gradient accumulation and mixed precision leave steps out.
@@ -74,30 +74,29 @@ class CheckPluginsHook(Hook):
         wrapper = runner.optim_wrapper
         several = isinstance(wrapper, OptimWrapperDict)
         wrappers = list(wrapper.values()) if several else [wrapper]
-        optimizers = [getattr(w, "optimizer", None) for w in wrappers]
+        found = [getattr(w, "optimizer", None) for w in wrappers]
+        optimizers = [one for one in found if isinstance(one, Optimizer)]
         # Other wrappers, such as FSDP's, train tensors that aren't the plugins' own.
-        if is_model_wrapper(model) or not all(
-            isinstance(optimizer, Optimizer) for optimizer in optimizers
-        ):
+        if is_model_wrapper(model) or len(optimizers) < len(wrappers):
             return
 
-        def look(now: Optimizer, *_: Any) -> None:
+        def check(now: Optimizer, *_: Any) -> None:
             if self._steps:
                 self._report(runner, self._stuck(model, now, Reasons(optimizers)))
 
         self._steps = dict.fromkeys(plugins_in(model), 0)
         if self._steps:
-            self._handles = [o.register_step_pre_hook(look) for o in optimizers]
+            self._handles = [o.register_step_pre_hook(check) for o in optimizers]
 
     def after_train(self, runner: Runner) -> None:
-        """Stop looking."""
+        """Remove the hooks."""
         while self._handles:
             self._handles.pop().remove()
 
     def _stuck(
         self, model: nn.Module, now: Optimizer, reasons: Reasons
     ) -> dict[str, list[str]]:
-        """Names of plugins by the reason why they don't learn, each told once."""
+        """Return plugins' names by the reason why they don't learn, each name once."""
         able = {
             name: [
                 p for p in model.get_submodule(name).parameters() if not reasons.of(p)
@@ -125,7 +124,7 @@ class CheckPluginsHook(Hook):
         able: dict[str, list[nn.Parameter]],
         reasons: Reasons,
     ) -> str | None:
-        """Why a plugin doesn't learn; ``able`` are the parameters that could."""
+        """Return why a plugin doesn't learn; ``able`` are the parameters that could."""
         gradients = [p.grad for p in able[name] if p.grad is not None]
         if any(gradient.any() for gradient in reversed(gradients)):
             return None
@@ -141,7 +140,7 @@ class CheckPluginsHook(Hook):
         return None if self._is_meant(model, name) else reasons.of_all(plugin)
 
     def _is_meant(self, model: nn.Module, name: str) -> bool:
-        """Whether a frozen plugin was trained before, or works for a teacher."""
+        """Say whether a frozen plugin was trained before, or works for a teacher."""
         part = getattr(model, name.partition(".")[0])
         loaded = any(key.startswith(f"{name}.") for key in self._loaded)
         return loaded or (isinstance(part, BaseModel) and not part.training)

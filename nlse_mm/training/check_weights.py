@@ -23,7 +23,7 @@ from .config import add_hook
 @HOOKS.register_module()
 @checked
 class CheckWeightsHook(Hook):
-    """``nlse_mm.checkpoint.check_coverage`` for what is resumed, loaded or tested.
+    """Apply ``nlse_mm.checkpoint.check_coverage`` to what is resumed, loaded or tested.
 
     Args:
         path: The checkpoint's name, for the messages.

@@ -1,4 +1,4 @@
-"""MMEngine's CheckpointHook, without a moment at which a kill costs the training."""
+"""Save checkpoints without a moment at which a kill costs the training."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from nlse_mm.registry import HOOKS
 @HOOKS.register_module()
 @checked
 class CheckpointHook(hooks.CheckpointHook):
-    """Saves as MMEngine's hook does, with its arguments, but in this order: write the
-    new checkpoint completely, name it in ``last_checkpoint``, delete the outdated one.
+    """Save as MMEngine's hook does, but delete only what a complete file replaces.
+
+    The order is: write the new checkpoint completely, name it in ``last_checkpoint``,
+    delete the outdated one. The arguments are those of MMEngine's hook.
 
     MMEngine's deletes first and then writes in place, so that a training that is killed
     while it saves, with ``max_keep_ckpts=1``, is left with half a checkpoint. Here the
@@ -29,6 +31,8 @@ class CheckpointHook(hooks.CheckpointHook):
             checkpoint=dict(type='nlse_mm.CheckpointHook', interval=1,
                             max_keep_ckpts=1))
     """
+
+    backend_args: dict[str, Any] | None
 
     def before_train(self, runner: Runner) -> None:
         """Prepare the folder, and clear away what a killed training left over."""

@@ -1,4 +1,4 @@
-"""From a command line to a config: what training and testing have in common."""
+"""Turn a command line into a config: what training and testing have in common."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from nlse_mm.toolbox import installed, why_broken
 
 
 def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that MMDetection's train.py and test.py share."""
+    """Return a parser with the options of both MMDetection's train.py and test.py."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="the config file")
     parser.add_argument(
@@ -43,7 +43,7 @@ def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-# What the launchers and MMEngine's Runner look into before anything is built.
+# What the launchers and MMEngine's Runner read before anything is built.
 _SECTIONS = (
     *("model", "optim_wrapper", "default_hooks", "env_cfg", "randomness"),
     *("train_dataloader", "val_dataloader", "test_dataloader", "auto_scale_lr"),
@@ -142,5 +142,5 @@ def add_hook(cfg: Config, **hook: Any) -> None:
 
 
 def is_file_or_remote(path: str) -> bool:
-    """Whether a checkpoint's path can be tried: a file, or ``http://`` and the like."""
+    """Say whether a checkpoint's path can be tried: a file, ``http://`` and such."""
     return "://" in path or Path(path).expanduser().is_file()

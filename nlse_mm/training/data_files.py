@@ -1,4 +1,4 @@
-"""Look for the data before anything is built, and say which key names what is gone."""
+"""Validate the paths of the data before anything is built, and name their keys."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def check_data_files(cfg: Config, *parts: str) -> None:
 
     Args:
         cfg: The config.
-        parts: Which data to look at: ``'train'``, ``'val'``, ``'test'``.
+        parts: Which data to check: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
         ConfigError: Naming the first missing file, its key, and how to link data; or
@@ -32,7 +32,8 @@ def check_data_files(cfg: Config, *parts: str) -> None:
     scope = cfg.get("default_scope") or "mmengine"
     for part in parts:
         loader = cfg.get(f"{part}_dataloader") or {}
-        found, metrics = [], []
+        found: list[Node] = []
+        metrics: list[Node] = []
         with DATASETS.switch_scope_and_registry(scope) as registry:
             nodes = _datasets(loader.get("dataset"), f"{part}_dataloader.dataset")
             for key, dataset in nodes:
@@ -44,12 +45,12 @@ def check_data_files(cfg: Config, *parts: str) -> None:
         with METRICS.switch_scope_and_registry(scope) as registry:
             evaluators = cfg.get(f"{part}_evaluator")
             for key, evaluator in _evaluators(evaluators, f"{part}_evaluator"):
-                path = evaluator.get("ann_file")
-                if isinstance(path, str) and not evaluator.get("backend_args"):
-                    _check(path, f"{key}.ann_file", None)
-                    if path and "://" not in path:
+                ann_file = evaluator.get("ann_file")
+                if isinstance(ann_file, str) and not evaluator.get("backend_args"):
+                    _check(ann_file, f"{key}.ann_file", None)
+                    if ann_file and "://" not in ann_file:
                         cls = _class(evaluator, registry)
-                        metrics.append(Node(key, evaluator, cls, path))
+                        metrics.append(Node(key, evaluator, cls, ann_file))
         if is_first_here(cfg):
             check_coco_files(found, metrics, part == "train")
 
@@ -66,8 +67,8 @@ def fill_ann_files(cfg: Config, *parts: str) -> None:
                 metric["ann_file"] = os.path.join(root, datasets[0].get("ann_file", ""))
 
 
-def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The datasets proper, below any wrappers (ConcatDataset, RepeatDataset ...)."""
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the data sets proper, below any wrappers such as ConcatDataset."""
     if isinstance(node, (list, tuple)):
         for i, child in enumerate(node):
             yield from _datasets(child, f"{key}[{i}]")
@@ -79,8 +80,8 @@ def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield key, node
 
 
-def _evaluators(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The metrics proper, in a list or below a MultiDatasetsEvaluator."""
+def _evaluators(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the metrics proper, in a list or below a MultiDatasetsEvaluator."""
     if isinstance(node, (list, tuple)):
         for i, child in enumerate(node):
             yield from _evaluators(child, f"{key}[{i}]")
@@ -98,7 +99,7 @@ def _class(node: Mapping[str, Any], registry: Registry) -> Any:
 
 
 def _paths(dataset: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
-    """What a dataset that joins paths as MMEngine's BaseDataset does will open."""
+    """Yield what a data set will open that joins paths as MMEngine's BaseDataset."""
     cls = _class(dataset, registry)
     is_known = isinstance(cls, type) and issubclass(cls, BaseDataset)
     if not is_known or dataset.get("backend_args"):

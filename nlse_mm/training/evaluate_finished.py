@@ -1,4 +1,4 @@
-"""A training that has nothing left to train still says how good its model is."""
+"""Evaluate the model of a training that has nothing left to train."""
 
 import itertools
 

@@ -19,7 +19,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     """Write into ``cfg`` which checkpoint to go on from; call it in every process.
 
     Args:
-        cfg: With ``work_dir``; ``cfg.resume`` asks as ``resume`` does.
+        cfg: With ``work_dir``; ``cfg.resume`` means what ``resume`` does.
         resume: None, ``'auto'`` for the newest complete checkpoint of the work folder,
             or the path of a checkpoint. With nothing to resume, ``'auto'`` starts anew,
             with ``cfg.load_from`` where there is one.

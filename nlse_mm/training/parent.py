@@ -9,10 +9,10 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def die_with(parent: int) -> None:
-    """Ask Linux to kill this process when its parent dies, however that happens.
+    """Have Linux kill this process when its parent dies, however that happens.
 
     ``kill -9`` leaves a training no moment to stop its data workers, which then wait
-    for minutes with 0.5 to 1 GB each. On other systems nothing is asked.
+    for minutes with 0.5 to 1 GB each. On other systems this does nothing.
 
     Args:
         parent: Process id of the parent. If it is already dead, this process ends at
@@ -26,10 +26,10 @@ def die_with(parent: int) -> None:
 
 
 def die_with_torchrun() -> None:
-    """``die_with`` torchrun's agent, if that is what started this process.
+    """End this process with torchrun's agent, if that is what started it.
 
     A training that was started by a shell must be able to outlive it, so only
-    torchrun's children ask. The launch scripts note the agent's process id.
+    torchrun's children do this. The launch scripts note the agent's process id.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         die_with(int(os.environ.get("NLSE_MM_AGENT", os.getppid())))

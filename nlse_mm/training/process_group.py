@@ -27,7 +27,7 @@ _SYNC_BN = ("SyncBN", "MMSyncBN")
 
 
 def start_process_group(cfg: Config) -> None:
-    """Join the group that ``cfg.launcher`` started; nothing for ``'none'``.
+    """Join the group that ``cfg.launcher`` started; do nothing for ``'none'``.
 
     MMEngine's ``init_dist`` sets a CUDA device whatever the backend. Without a GPU this
     starts gloo instead, and prepares ``cfg`` for it: the wrapper gets
@@ -77,8 +77,11 @@ def _start_gloo(cfg: Config, names: tuple[str, ...], timeout: int | None) -> Non
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     if os.environ["RANK"] == "0":
         print_log("No GPU: distributed on the CPU, over gloo.", logger="current")
-    options = {} if timeout is None else dict(timeout=timedelta(seconds=timeout))
-    torch.distributed.init_process_group("gloo", **options)
+    if timeout is None:
+        torch.distributed.init_process_group("gloo")
+    else:
+        limit = timedelta(seconds=timeout)
+        torch.distributed.init_process_group("gloo", timeout=limit)
     if cfg.get("model_wrapper_cfg") is None:
         cfg.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel",
@@ -100,7 +103,7 @@ def _first_slurm_node() -> str:
 
 
 def _without_sync_bn(node: object) -> int:
-    """Replace SyncBN anywhere below ``node``, in place; how many there were."""
+    """Replace SyncBN anywhere below ``node``, in place; return how many there were."""
     if not isinstance(node, (dict, list, tuple)):
         return 0
     children = node.values() if isinstance(node, dict) else node

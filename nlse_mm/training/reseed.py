@@ -1,4 +1,4 @@
-"""Random numbers that a resumed training shares with an uninterrupted one."""
+"""Seed a resumed training so that it equals one that wasn't interrupted."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The random numbers of a data worker, and its end."""
+"""Worker seeding, and the end of a worker whose parent is gone."""
 
 import multiprocessing
 import os
@@ -41,9 +41,11 @@ def seed_worker(worker_id: int, disable_subprocess_warning: bool = False) -> Non
 
         train_dataloader = dict(worker_init_fn=dict(type='nlse_mm.seed_worker'))
     """
-    die_with(multiprocessing.parent_process().pid)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with(parent.pid)
     # The iteration loop starts its workers before any hook runs, with the same
-    # numbers in every process: the rank tells them apart.
+    # numbers in every process: the rank distinguishes them.
     seed_everything(torch.initial_seed(), int(os.environ.get("RANK", 0)))
     if disable_subprocess_warning and worker_id != 0:
         warnings.simplefilter("ignore")

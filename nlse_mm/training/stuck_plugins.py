@@ -1,4 +1,4 @@
-"""Which plugins of a model can't learn, and why."""
+"""Find the plugins of a model that can't learn, and why."""
 
 from collections.abc import Collection, Iterable
 
@@ -19,8 +19,8 @@ def plugins_in(model: nn.Module) -> dict[str, nn.Module]:
     placed: set[nn.Module] = set()
     own: set[nn.Module] = set()
     for module in model.modules():
-        if hasattr(module, "plugin_modules"):
-            placed.update(module.plugin_modules())
+        if callable(plugins := getattr(module, "plugin_modules", None)):
+            placed.update(plugins())
         for names in (getattr(module, place, None) or () for place in _STOCK_PLACES):
             placed.update(getattr(module, name) for name in names)
         names = getattr(module, "own_names", ())
@@ -35,7 +35,7 @@ def plugins_in(model: nn.Module) -> dict[str, nn.Module]:
 
 
 class Reasons:
-    """Why parameters don't change: frozen, or not the optimizers' to change."""
+    """Explain why parameters don't change: frozen, or not the optimizers' to change."""
 
     def __init__(self, optimizers: Iterable[Optimizer]) -> None:
         self._rates = {
@@ -46,7 +46,7 @@ class Reasons:
         }
 
     def of(self, weight: Tensor) -> str | None:
-        """The reason for one parameter, or buffer; None if it can learn."""
+        """Return the reason for one parameter, or buffer; None if it can learn."""
         if not weight.requires_grad:
             return "frozen (requires_grad=False)"
         if weight not in self._rates:
@@ -56,12 +56,12 @@ class Reasons:
         return None
 
     def of_all(self, plugin: nn.Module) -> str:
-        """The reasons for all parameters of a plugin, none of which can learn."""
+        """Return the reasons for all parameters of a plugin that can't learn."""
         reasons = dict.fromkeys(self.of(p) for p in plugin.parameters())
         return f"every parameter is {' or '.join(map(str, reasons))}"
 
     def layer_of_zeros(self, plugin: nn.Module) -> str | None:
-        """The layer of a plugin, if there is one, that is zero and stays so, and why.
+        """Name a layer that is zero and stays so, and say why; None if there is none.
 
         A plugin may start as the identity because such a layer is zero; where the layer
         can't learn either, no gradient passes it, and the plugin remains the identity.
@@ -77,7 +77,7 @@ class Reasons:
 
 
 def is_copy(model: nn.Module, name: str, learning: Collection[str]) -> bool:
-    """Whether a plugin is the frozen copy of one that learns, as a teacher's is."""
+    """Say whether a plugin is the frozen copy of one that learns, as a teacher's is."""
     first, _, rest = name.partition(".")
     own = _shapes(getattr(model, first))
     return any(

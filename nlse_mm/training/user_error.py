@@ -1,4 +1,4 @@
-"""A user's mistake ends in one sentence; a fault of the program keeps its traceback."""
+"""End a user error in one sentence; a fault of the program keeps its traceback."""
 
 import functools
 import os
@@ -25,22 +25,18 @@ _RUNNER = mmengine.runner.runner.__file__
 _BUILDERS = ("build_from_cfg", "build_runner_from_cfg")
 _TORCH_DATA = str(Path(torch.utils.data.__file__).parent)
 _UNKNOWN = re.compile(r"(?P<name>(?P<scope>\w+)\.\S+) is not in the \S+ registry")
-# What PyTorch makes of an exception in a data worker: its traceback as the message.
-_WORKERS = re.compile(
-    r"Caught \w+ in DataLoader worker.*^[\w.]+: (?P<sentence>.*)\Z",
-    re.DOTALL | re.MULTILINE,
-)
+_OF_WORKER = re.compile(r"Caught \w+ in DataLoader worker")
 
 
 def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
-    """Make ``main`` end a user's mistake with a sentence on stderr and exit code 2.
+    """Make ``main`` end a user error with a sentence on stderr and exit code 2.
 
     That is a ``ConfigError``, which this package raises on purpose (a misspelt
     ``position``), a name or argument that MMEngine's registry refuses, or whatever a
     toolbox's constructor makes of a config; in the process itself or in one of its data
-    workers. Of the processes of one machine
-    the first one speaks, and each of them where the data is wrong, which is its own.
-    ``NLSE_MM_TRACEBACK=1`` shows the traceback of these, too.
+    workers. Of the processes of one machine the first one prints it, and each of them
+    where the data is wrong, which is its own. ``NLSE_MM_TRACEBACK=1`` shows the
+    traceback of these, too.
     """
 
     @functools.wraps(main)
@@ -59,10 +55,9 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
 
 
 def user_error(error: Exception) -> str | None:
-    """The sentence for a user's mistake, or None if it is a fault of the program."""
+    """Return the sentence for a user error, None for a fault of the program."""
     if isinstance(error, ConfigError):
-        workers = _WORKERS.match(str(error))
-        return " ".join((workers["sentence"] if workers else str(error)).split())
+        return " ".join(_without_traceback(error).split())
     if _is_mmengines(error):
         # A KeyError's str() is the repr of its message.
         is_key = isinstance(error, KeyError) and len(error.args) == 1
@@ -73,25 +68,43 @@ def user_error(error: Exception) -> str | None:
     return _refused_by_a_toolbox(error)
 
 
+def _without_traceback(error: ConfigError) -> str:
+    """Return the message, also of an error that a data worker raised.
+
+    PyTorch raises it again, in the same class, with the worker's traceback as the
+    message. The traceback ends with the class and what it was raised with, below those
+    of the errors that it was raised from.
+    """
+    said, cls = str(error), type(error)
+    if _OF_WORKER.match(said):
+        return said.rpartition(f"\n{cls.__module__}.{cls.__qualname__}: ")[2]
+    return said
+
+
 def _import_error_behind(message: str) -> str | None:
-    """Why a name isn't registered, where MMEngine swallowed the error of an import."""
-    unknown = _UNKNOWN.match(message)
-    why = unknown and why_broken(unknown["scope"])
-    return f"{unknown['name']} is not to be had: {why}" if why else None
+    """Return why a name isn't registered, if MMEngine swallowed an import's error."""
+    if (unknown := _UNKNOWN.match(message)) and (why := why_broken(unknown["scope"])):
+        return f"{unknown['name']} is not to be had: {why}"
+    return None
 
 
 def _refused_by_a_toolbox(error: Exception) -> str | None:
-    """The sentence for what a stock constructor makes of a config; None otherwise.
+    """Return the sentence for what a stock constructor makes of a config, else None.
 
     Only the toolboxes' code may have had a part in it: an exception of the user's own
     class keeps its traceback, and so does one below ours, except where a constructor
     of ours hands arguments on to its stock parent.
     """
     frames = frames_of(error.__traceback__)
-    built = [i for i, (frame, _) in enumerate(frames) if _config_of(frame) is not None]
+    built = [
+        (i, config)
+        for i, (frame, _) in enumerate(frames)
+        if (config := _config_of(frame)) is not None
+    ]
     if not built or isinstance(error, MemoryError):
         return None
-    inner = frames[built[-1] + 1 :]
+    *outer, (last, config) = built
+    inner = frames[last + 1 :]
     ours = [i for i, (frame, _) in enumerate(inner) if _is_ours(frame)]
     if ours:
         inner = inner[ours[-1] + 1 :]
@@ -99,16 +112,14 @@ def _refused_by_a_toolbox(error: Exception) -> str | None:
             return None
     if not all(is_stock(frame) for frame, _ in inner):
         return None
-    *outer, builder = (frames[i][0] for i in built)
-    config = _config_of(builder)
     given = {key: value for key, value in config.items() if key != "type"}
     said = " ".join(blame(error, given, inner or frames[-1:]).split())
-    where = _place(builder, _config_of(outer[-1]) if outer else {})
+    where = _place(frames[last][0], config, outer[-1][1] if outer else {})
     return f"{where} refuses {said}; NLSE_MM_TRACEBACK=1 shows where"
 
 
 def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
-    """What one of MMEngine's functions that build from a config builds from."""
+    """Return what one of MMEngine's functions that build from a config builds from."""
     name, code = frame.f_locals, frame.f_code
     if code.co_filename.startswith(_REGISTRY):
         return name.get("cfg") if code.co_name in _BUILDERS else None
@@ -117,11 +128,13 @@ def _config_of(frame: FrameType) -> Mapping[str, Any] | None:
     return None
 
 
-def _place(builder: FrameType, outer: Mapping[str, Any]) -> str:
-    """What a config is called: by its type, and its key in the one around it."""
+def _place(
+    builder: FrameType, config: Mapping[str, Any], outer: Mapping[str, Any]
+) -> str:
+    """Name a config by its type, and by its key in the one around it."""
     if builder.f_code.co_name == "build_runner_from_cfg":
         return "MMEngine's Runner"
-    kind = _config_of(builder).get("type")
+    kind = config.get("type")
     if kind is None:  # build_train_loop, build_dataloader and the like
         return builder.f_code.co_name.removeprefix("build_").replace("_loop", "_cfg")
     for key, value in outer.items():
@@ -131,7 +144,7 @@ def _place(builder: FrameType, outer: Mapping[str, Any]) -> str:
 
 
 def _constructs_ours(frame: FrameType) -> bool:
-    """Whether it is a stock constructor at work on an instance of a class of ours."""
+    """Say whether it is a stock constructor at work on an instance of our class."""
     cls = type(frame.f_locals.get("self"))
     return frame.f_code.co_name == "__init__" and cls.__module__.startswith("nlse_mm")
 
@@ -141,18 +154,20 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _is_mmengines(error: Exception) -> bool:
-    """Whether MMEngine refused a name, or a value that it can't build from."""
+    """Say whether MMEngine refused a name, or a value that it can't build from."""
     if not isinstance(error, (KeyError, ValueError, TypeError, OSError, ImportError)):
         return False
     traceback = last_of(error.__traceback__)
-    filename = traceback.tb_frame.f_code.co_filename if traceback else ""
+    if traceback is None:
+        return False
+    filename = traceback.tb_frame.f_code.co_filename
     return filename.startswith(_REGISTRY) or (
         filename == _RUNNER and is_raised(traceback)
     )
 
 
 def _is_of_data(error: Exception) -> bool:
-    """Whether it was thrown while a batch was read."""
+    """Say whether it was raised while a batch was read."""
     return any(
         frame.f_code.co_filename.startswith(_TORCH_DATA)
         for frame, _ in frames_of(error.__traceback__)

@@ -12,6 +12,7 @@ from nlse_mm.errors import ConfigError
 from .class_names import chosen, classes_of, few, file_categories
 
 Warn = Callable[[str], None]
+Metainfo = Mapping[str, Any]
 
 # Parts of a model whose num_classes isn't the data set's: regions against background,
 # ImageNet, people's identities, words, and semantic labels beside the boxes.
@@ -32,7 +33,7 @@ def check_heads(
         dataset: A data set proper.
         key: Its place in the config.
         warn: What to call where fewer classes than the model's are evaluated.
-        training: Whether the data set teaches the model.
+        training: Whether the model is trained on the data set.
 
     Raises:
         ConfigError: Naming the head, its number, and the data set's.
@@ -40,15 +41,14 @@ def check_heads(
     classes = classes_of(dataset, key)
     heads = list(heads_of(model))
     metainfo = getattr(dataset, "metainfo", None) or {}
-    wrong = {}
     if classes is not None and _has_labels(dataset):
         wrong = {p: h for p, h in heads if not _fits(h, classes, metainfo)}
-    if wrong:
         numbers = ", ".join(f"{p}.{_number(h)}" for p, h in wrong.items())
         said = f"{numbers}, but {key} has {_classes(classes, metainfo)}"
-        if training or any(_is_short(h, classes) for h in wrong.values()):
+        if wrong and (training or any(_is_short(h, classes) for h in wrong.values())):
             raise ConfigError(f"{said}: the numbers must be equal")
-        warn(f"{said}: only these are evaluated")
+        if wrong:
+            warn(f"{said}: only these are evaluated")
     keypoints = metainfo.get("keypoints")
     for path, head in model.named_modules():
         number = getattr(head, "num_keypoints", None)
@@ -61,11 +61,11 @@ def check_heads(
 
 
 def has_words(model: nn.Module) -> bool:
-    """Whether its classes are words that it reads, as GLIP's and Grounding DINO's."""
+    """Say whether its classes are words that it reads, as Grounding DINO's are."""
     return any("language_model" in path for path, _ in model.named_modules())
 
 
-def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def heads_of(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """Yield the heads whose ``num_classes`` is the data set's, with their places."""
     if has_words(model):
         return
@@ -83,11 +83,11 @@ def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _has_labels(dataset: Any) -> bool:
-    """Whether its classes are those of labels: depth maps have scenes instead."""
+    """Say whether its classes are those of labels: depth maps have scenes instead."""
     return "depth_map_path" not in (getattr(dataset, "data_prefix", None) or {})
 
 
-def _fits(head: nn.Module, classes: Sequence[str], metainfo: Mapping) -> bool:
+def _fits(head: Any, classes: Sequence[str], metainfo: Metainfo) -> bool:
     things = metainfo.get("thing_classes")
     if hasattr(head, "num_stuff_classes"):
         split = (head.num_things_classes, head.num_stuff_classes)
@@ -96,15 +96,15 @@ def _fits(head: nn.Module, classes: Sequence[str], metainfo: Mapping) -> bool:
         return len(classes) in (sum(split), head.num_classes)
     numbers = {len(classes)} if things is None else {len(classes), len(things)}
     if getattr(head, "out_channels", None) == 1 and len(classes) <= 2:
-        return head.num_classes <= 2  # one logit tells two classes apart
+        return head.num_classes <= 2  # one logit separates two classes
     return head.num_classes in numbers
 
 
-def _is_short(head: nn.Module, classes: Sequence[str]) -> bool:
+def _is_short(head: Any, classes: Sequence[str]) -> bool:
     return hasattr(head, "num_stuff_classes") or head.num_classes < len(classes)
 
 
-def _classes(classes: Sequence[str], metainfo: Mapping) -> str:
+def _classes(classes: Sequence[str], metainfo: Metainfo) -> str:
     said = f"{len(classes)} class{'es' * (len(classes) != 1)} ({few(classes)})"
     if "thing_classes" in metainfo:
         things, stuff = (
@@ -114,7 +114,7 @@ def _classes(classes: Sequence[str], metainfo: Mapping) -> str:
     return said
 
 
-def _number(head: nn.Module) -> str:
+def _number(head: Any) -> str:
     if hasattr(head, "num_stuff_classes"):
         things, stuff = head.num_things_classes, head.num_stuff_classes
         return f"num_things_classes={things} and num_stuff_classes={stuff}"

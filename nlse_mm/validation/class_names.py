@@ -1,4 +1,4 @@
-"""What a built data set says of its classes, and what its annotation file says."""
+"""Read the classes of a built data set, and those of its annotation file."""
 
 import json
 import mmap
@@ -13,7 +13,7 @@ _CHUNK = 1 << 20  # bytes; most lists of categories are shorter
 
 
 def leaves(dataset: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """The data sets inside any wrappers (RepeatDataset, ConcatDataset), with keys."""
+    """Yield the data sets proper, below wrappers such as RepeatDataset, with keys."""
     for i, child in enumerate(getattr(dataset, "datasets", None) or ()):
         yield from leaves(child, f"{key}.datasets[{i}]")
     if hasattr(dataset, "dataset"):
@@ -23,7 +23,7 @@ def leaves(dataset: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def classes_of(dataset: Any, key: str) -> tuple[str, ...] | None:
-    """The names of ``metainfo``, or None for a data set without classes.
+    """Return the names of ``metainfo``, or None for a data set without classes.
 
     Raises:
         ConfigError: If they aren't a list of names.
@@ -51,8 +51,10 @@ def classes_of(dataset: Any, key: str) -> tuple[str, ...] | None:
 
 
 def label_names(dataset: Any, key: str) -> tuple[str, ...] | None:
-    """The name of each label: of COCO's data sets in the order of the file, not of
-    ``metainfo``."""
+    """Return the name of each label, or None for a data set without classes.
+
+    COCO's data sets number them in the order of the file, not of ``metainfo``.
+    """
     classes = classes_of(dataset, key)
     ids = getattr(dataset, "cat_ids", None)
     if classes is None or not isinstance(ids, list):
@@ -65,14 +67,15 @@ def label_names(dataset: Any, key: str) -> tuple[str, ...] | None:
 
 
 def chosen(in_file: dict[Hashable, str], classes: Sequence[str]) -> list[Hashable]:
-    """The ids of the categories that are among the classes, as CocoDataset takes."""
+    """Return the ids of the categories among the classes, as CocoDataset takes them."""
     return [i for i, name in in_file.items() if name in classes]
 
 
 def file_categories(path: Any) -> dict[Hashable, str] | None:
-    """Id and name of a COCO file's categories; None if it has none, or isn't one.
+    """Return id and name of a COCO file's categories.
 
-    It reads the list alone: COCO's whole file is 450 MB.
+    It reads the list alone: COCO's whole file is 450 MB. None for a file without
+    categories, or of another kind.
     """
     try:
         with (
@@ -102,6 +105,6 @@ def _decode(text: mmap.mmap, start: int) -> Any:
 
 
 def few(names: Sequence[str], most: int = 8) -> str:
-    """The names for a sentence, of a long list the first ones."""
+    """Write names for a sentence, of a long list the first ones."""
     listed = ", ".join(map(repr, names[:most]))
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

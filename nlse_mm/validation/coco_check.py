@@ -1,8 +1,8 @@
 """Check the COCO files of a config before anything is built.
 
 Keypoint data sets and metrics check their files themselves when they are built, which
-is before the first step. Stock ones don't check, and none sees that its evaluator has a
-file of other images.
+is before the first step. Stock ones don't check, and none notices that its evaluator
+has a file of other images.
 """
 
 import json
@@ -23,7 +23,7 @@ _FOR_TESTING = ("images", "categories")
 
 
 class Node(NamedTuple):
-    """A data set or an evaluator of a config, and the annotation file it opens."""
+    """Hold a data set or an evaluator of a config, and its annotation file."""
 
     key: str
     config: Mapping[str, Any]
@@ -37,13 +37,14 @@ class Node(NamedTuple):
 
     def inherits(self, name: str, *methods: str) -> bool:
         """Say whether it is a ``name`` and leaves these methods as they are there."""
-        bases = [cls for cls in self.cls.__mro__ if cls.__name__ == name]
+        mro = self.cls.__mro__ if isinstance(self.cls, type) else ()
+        bases = [cls for cls in mro if cls.__name__ == name]
         return bool(bases) and all(
             getattr(self.cls, m) is getattr(bases[0], m) for m in methods
         )
 
     def classes(self) -> Sequence[str] | None:
-        """The names of the classes; None if they aren't a plain list."""
+        """Return the names of the classes; None if they aren't a plain list."""
         given = (self.config.get("metainfo") or {}).get("classes")
         given = given or getattr(self.cls, "METAINFO", {}).get("classes")
         return given if isinstance(given, (list, tuple)) else None
@@ -85,13 +86,14 @@ def check_coco_files(
 
 
 def _reads_coco(dataset: Node) -> bool:
+    """Say whether a data set reads its file as COCO's, as far as its class shows."""
     if dataset.is_a("CocoKeypointDataset"):
         return dataset.inherits("CocoKeypointDataset", "load_data_list", "COCOAPI")
     # A subclass may read whatever it likes.
     return (
         dataset.is_a("CocoDataset")
         and dataset.inherits("CocoDataset", "load_data_list")
-        and DETECTION.owns(dataset.cls.COCOAPI)
+        and DETECTION.owns(getattr(dataset.cls, "COCOAPI", None))
     )
 
 
@@ -100,7 +102,7 @@ def _naming(node: Node) -> Iterator[None]:
     """Add the config's key to what is wrong with a file."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ConfigError, OSError) as error:
         raise ConfigError(f"{error} ({node.key}.ann_file)") from error
 
 
@@ -122,6 +124,7 @@ def _check_dataset(dataset: Node, read: Read, training: bool) -> None:
 
 
 def _loads_masks(node: Any) -> bool:
+    """Say whether a transform in a pipeline, at any depth, has ``with_mask=True``."""
     if isinstance(node, (list, tuple)):
         return any(map(_loads_masks, node))
     if not isinstance(node, dict):
@@ -149,7 +152,7 @@ def _check_encoding(path: str) -> None:
     """Check that a file is UTF-8 without a mark, the only text that COCO's tools read.
 
     Raises:
-        ValueError: If it isn't.
+        ConfigError: If it isn't.
     """
     if not os.path.isfile(path):
         return  # read_coco says so

@@ -30,7 +30,8 @@ def read_coco(
             there; the others become empty lists.
 
     Raises:
-        ValueError: If it isn't such a file, saying in what.
+        ConfigError: If it isn't such a file, saying in what.
+        MissingFileError: If there is no such file.
     """
     name = name or path
     return check_lists(read_object(path, name), name, required)
@@ -40,7 +41,8 @@ def read_object(path: str, name: str) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 
     Raises:
-        ValueError: If it doesn't, saying what it is.
+        ConfigError: If it doesn't, saying what it is.
+        MissingFileError: If there is no such file.
     """
     content = _bytes(path, name)
     try:
@@ -63,6 +65,9 @@ def check_lists(
 
     Returns:
         A copy in which lists that are absent and not required are empty.
+
+    Raises:
+        ConfigError: Naming the file, the list and the entry.
     """
     lists = {key: content.get(key) for key in LISTS}
     for key, entries in lists.items():
@@ -91,7 +96,7 @@ def check_large(path: str, required: Sequence[str] = LISTS) -> None:
     differ, which brackets in texts can do too, the file is parsed after all.
 
     Raises:
-        ValueError: As ``read_coco``.
+        ConfigError: As ``read_coco``.
     """
     counts = dict.fromkeys((b"{", b"}", b"[", b"]"), 0)
     keys = {f'"{key}"'.encode() for key in required}

@@ -1,4 +1,4 @@
-"""Say why a data set has nothing in it, or refuses its classes."""
+"""Explain why a data set has nothing in it, or refuses its classes."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,7 @@ _PARTS = ("train", "val", "test")
 
 @contextmanager
 def explain_unusable_data(runner: Runner) -> Iterator[None]:
-    """Turn what comes of an empty data set, or of classes that it doesn't have, into a
-    sentence.
+    """Turn what an empty data set, or one without the classes, raises into a sentence.
 
     Nothing is read again unless something failed.
 
@@ -48,7 +47,7 @@ def explain_unusable_data(runner: Runner) -> Iterator[None]:
 
 
 def refuse_empty_loops(runner: Runner) -> None:
-    """Look for an empty data set in the loops that are built.
+    """Refuse an empty data set in the loops that are built.
 
     Raises:
         ConfigError: Naming it, and why it is empty.
@@ -62,10 +61,11 @@ def refuse_empty_loops(runner: Runner) -> None:
 
 
 def refuse_no_instances(found: Sequence[tuple[str, Any]]) -> None:
-    """Look for an annotation in the data sets of a training, up to the first one.
+    """Refuse the data sets of a training if none of them has an annotation.
 
     Stock data sets leave out what is of other classes: with a misspelt class name of
-    VOC's files a detector learns that there is nothing.
+    VOC's files a detector learns that there is nothing. They are read up to the first
+    annotation.
 
     Args:
         found: The data sets proper, and their places in the config.
@@ -84,7 +84,7 @@ def refuse_no_instances(found: Sequence[tuple[str, Any]]) -> None:
 
 
 def _has_instances(dataset: Any) -> bool:
-    """Whether an image has a box to learn; True for data of another kind."""
+    """Say whether an image has a box to learn; True for data of another kind."""
     if not isinstance(dataset, BaseDataset):
         return True
     for i in range(len(dataset)):
@@ -140,7 +140,7 @@ def _explain_building(frame: FrameType, key: str, message: str) -> None:
 
 
 def why_empty(dataset: Any, key: str) -> str:
-    """The sentence for a data set without images.
+    """Return the sentence for a data set without images.
 
     Raises:
         ConfigError: If it is its classes that leave nothing.
@@ -167,8 +167,8 @@ def why_empty(dataset: Any, key: str) -> str:
     return said
 
 
-def _left(dataset: Any, loaded: list, filters: dict) -> int:
-    """How many images these filters leave."""
+def _left(dataset: Any, loaded: list[Any], filters: dict[str, Any]) -> int:
+    """Return how many images these filters leave."""
     filtered = copy.copy(dataset)
     filtered.data_list, filtered.filter_cfg = loaded, filters
     return len(filtered.filter_data())

@@ -1,4 +1,4 @@
-"""Compare images with the sizes that their annotation file says."""
+"""Compare images with the sizes in their annotation file."""
 
 import os
 from collections.abc import Iterator
@@ -59,12 +59,12 @@ def check_image_sizes(dataset: Any, key: str, warn: Warn) -> None:
             )
         others.append(sentence)
     if others:
-        more = f", and so it is with {len(others) - 1} more of those looked at"
+        more = f", and so it is with {len(others) - 1} more of those compared"
         warn(others[0] + more * (len(others) > 1))
 
 
 def _is_gone(path: Any, loader: Any) -> bool:
-    """Whether a stock loader will find no such file on this machine's disk."""
+    """Say whether a stock loader will find no such file on this machine's disk."""
     if not isinstance(path, str) or "://" in path or os.path.exists(path):
         return False
     remote = ("backend_args", "file_client_args", "ignore_empty")
@@ -73,20 +73,24 @@ def _is_gone(path: Any, loader: Any) -> bool:
     )
 
 
-def pipeline_of(dataset: Any) -> list:
-    """The transforms of a data set, or none."""
+def pipeline_of(dataset: Any) -> list[Any]:
+    """Return the transforms of a data set, or none."""
     return list(getattr(getattr(dataset, "pipeline", None), "transforms", ()))
 
 
 def spread(number: int, most: int) -> Iterator[int]:
-    """At most ``most`` of the places 0 to ``number - 1``, evenly spread."""
+    """Yield at most ``most`` of the places 0 to ``number - 1``, evenly spread."""
     places = np.linspace(0, number - 1, min(number, most)).round()
     yield from (int(place) for place in places)
 
 
 def loaded_size(path: Any, loader: Any) -> tuple[tuple[int, int] | None, bool]:
-    """Height and width that ``LoadImageFromFile`` gives, from the file's header, and
-    whether EXIF exchanges them; None for a file that can't be read so."""
+    """Return the size that ``LoadImageFromFile`` gives, from the file's header.
+
+    Returns:
+        Height and width, None for a file that can't be read so; and whether EXIF
+        exchanges them.
+    """
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -103,8 +107,8 @@ def loaded_size(path: Any, loader: Any) -> tuple[tuple[int, int] | None, bool]:
     return (width, height), True
 
 
-def _sticks_out(info: dict, size: tuple[int, int]) -> bool:
-    """Whether a box ends more than a pixel outside an image of this size."""
+def _sticks_out(info: dict[str, Any], size: tuple[int, int]) -> bool:
+    """Say whether a box ends more than a pixel outside an image of this size."""
     boxes = [instance["bbox"] for instance in info.get("instances") or ()]
     ends = np.array(boxes, dtype=float).reshape(-1, 4)[:, [3, 2]]
     return bool((ends > np.add(size, 1)).any())

@@ -1,4 +1,4 @@
-"""Look at some label images of a segmentation data set before the first step."""
+"""Check some label images of a segmentation data set before the first step."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 from torch import nn
 
-from nlse_mm.errors import ConfigError
+from nlse_mm.errors import ConfigError, MissingFileError
 from nlse_mm.toolbox import SEGMENTATION, is_stock, package_of
 
 from .agreement import Warn
@@ -29,17 +29,20 @@ def check_label_images(
         key: Its place in the config.
         model: The model, whose heads say which label doesn't count.
         warn: What to call for what stock evaluation takes.
-        training: Whether the data set teaches the model.
+        training: Whether the model is trained on the data set.
 
     Raises:
-        ConfigError: If they show a single class, or their loader isn't set as the rest.
-        ValueError: What ``LoadSegLabels`` finds in one of them.
+        ConfigError: If they show a single class, their loader isn't set as the rest, or
+            ``LoadSegLabels`` refuses one of them.
+        MissingFileError: If there is no file for one of them.
     """
     steps = list(_flat(pipeline_of(dataset)))
     loader = next((step for step in steps if _loads_labels(step)), None)
     if loader is None or not hasattr(dataset, "reduce_zero_label"):
         return
-    heads = [m for m in model.modules() if type(m).__name__.endswith("Head")]
+    heads: list[Any] = [
+        module for module in model.modules() if type(module).__name__.endswith("Head")
+    ]
     ignored = {h.ignore_index for h in heads if hasattr(h, "ignore_index")} or {255}
     classes = classes_of(dataset, key)
     _compare_loader(loader, dataset, key, classes, ignored, training)
@@ -52,26 +55,28 @@ def check_label_images(
     try:
         for most in (_FILES, _MOST):
             files = list(spread(len(dataset), most))
-            seen = _labels_of(dataset, files, loader, stock)
-            if len(seen - no_label) > 1:
+            found = _labels_of(dataset, files, loader, stock)
+            if len(found - no_label) > 1:
                 return
     except Exception as error:
         if not _is_known(loader):
             return  # a loader of the user's own may need what comes before it
-        if not isinstance(error, ValueError) or not stock or (training and is_final):
+        is_judged = isinstance(error, ConfigError)
+        is_judged &= not isinstance(error, MissingFileError)
+        if not is_judged or not stock or (training and is_final):
             raise
         warn(f"{key}: {error}")
         return
     number = len(classes or ()) or getattr(loader, "num_classes", 0)
-    if number > 1 and seen:
-        said, is_wrong = _judged(seen, no_label, number, len(files), dataset, key)
+    if number > 1 and found:
+        said, is_wrong = _judged(found, no_label, number, len(files), dataset, key)
         if is_wrong and is_final:
             raise ConfigError(said)
         warn(said)
 
 
 def _flat(transforms: Any) -> Iterator[Any]:
-    """Transforms, those inside wrappers too."""
+    """Yield the transforms, those inside wrappers too."""
     if isinstance(transforms, (list, tuple)):
         for transform in transforms:
             yield from _flat(transform)
@@ -83,12 +88,12 @@ def _flat(transforms: Any) -> Iterator[Any]:
 
 
 def _is_known(transform: Any) -> bool:
-    """Whether it is a toolbox's or ours, none of which gives labels other values."""
+    """Say whether it is a toolbox's or ours, none of which changes labels' values."""
     return is_stock(type(transform)) or package_of(type(transform)) == "nlse_mm"
 
 
 def _loads_labels(transform: Any) -> bool:
-    """Whether it is MMSegmentation's ``LoadAnnotations`` or one made of it."""
+    """Say whether it is MMSegmentation's ``LoadAnnotations`` or one made of it."""
     return any(
         cls.__name__ == "LoadAnnotations" and SEGMENTATION.owns(cls)
         for cls in type(transform).__mro__
@@ -100,15 +105,20 @@ def _compare_loader(
     dataset: Any,
     key: str,
     classes: Sequence[str] | None,
-    ignored: set,
+    ignored: set[int],
     training: bool,
 ) -> None:
+    """Refuse a loader that is set otherwise than the data set or the model's heads."""
     number = getattr(loader, "num_classes", None)
-    known = None not in (number, classes)
+    count = None if classes is None else len(classes)
     # A part of the model's classes may be evaluated.
-    if known and (number < len(classes) or (training and number > len(classes))):
+    if (
+        number is not None
+        and count is not None
+        and (number < count or (training and number > count))
+    ):
         raise ConfigError(
-            f"LoadSegLabels.num_classes={number}, but {key} has {len(classes)} "
+            f"LoadSegLabels.num_classes={number}, but {key} has {count} "
             "classes: the numbers must be equal"
         )
     index = getattr(loader, "ignore_index", 255)
@@ -128,9 +138,9 @@ def _compare_loader(
 
 
 def _with_checks(
-    loader: Any, heads: list, classes: Sequence[str] | None, ignored: set
+    loader: Any, heads: Sequence[Any], classes: Sequence[str] | None, ignored: set[int]
 ) -> Any:
-    """``LoadSegLabels`` that reads as a stock loader does."""
+    """Return a ``LoadSegLabels`` that reads as a stock loader does."""
     if classes is None:
         number = max((getattr(h, "num_classes", 0) for h in heads), default=0) or 256
     else:
@@ -148,10 +158,10 @@ def _with_checks(
     )
 
 
-def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> set:
-    """Every label in these files, as the model gets them."""
+def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> set[int]:
+    """Return every label in these files, as the model gets them."""
     images = next(iter(pipeline_of(dataset)), None)
-    seen = set()
+    found: set[int] = set()
     for i in files:
         info = dataset.get_data_info(i)
         # Stock loading takes labels of any size: a resizing of both may be meant.
@@ -163,19 +173,27 @@ def _labels_of(dataset: Any, files: list[int], loader: Any, is_stock: bool) -> s
             continue  # the image itself can't be read: its loader says so
         info["ori_shape"] = size or (0, 0)
         labels = loader(info)["gt_seg_map"]
-        seen.update(np.flatnonzero(np.bincount(labels.ravel(), minlength=1)).tolist())
-    return seen
+        found.update(np.flatnonzero(np.bincount(labels.ravel(), minlength=1)).tolist())
+    return found
 
 
 def _judged(
-    seen: set, no_label: set, number: int, files: int, dataset: Any, key: str
+    found: set[int],
+    no_label: set[int],
+    number: int,
+    files: int,
+    dataset: Any,
+    key: str,
 ) -> tuple[str, bool]:
-    """Say that there is one class alone, or none, in all of the files; and whether that
-    can't be meant."""
-    real = sorted(seen - no_label)
-    void = sorted(seen & no_label)
+    """Write that there is one class alone, or none, in all of the files.
+
+    Returns:
+        The sentence, and whether that can't be meant.
+    """
+    real = sorted(found - no_label)
+    void = sorted(found & no_label)
     said = (
-        f"{key}: the {files} label images looked at in "
+        f"{key}: the {files} label images checked in "
         f"{dataset.data_prefix.get('seg_map_path')} have "
     )
     said += f"no pixel of any class but {real[0]}" if real else "no pixel of any class"

@@ -1,4 +1,4 @@
-"""A small person_keypoints file, with pictures."""
+"""A small person_keypoints file, with images."""
 
 import json
 
@@ -24,8 +24,8 @@ def people(tmp_path):
         images.append(dict(id=i, file_name=f"{i}.png", height=90, width=120))
         for _ in range(2 + (i == 4)):
             x, y, w, h = rng.integers((0, 0, 34, 40), (60, 40, 60, 50)).tolist()
-            joints = rng.integers((x, y, 0), (x + w, y + h, 3), (17, 3))
-            joints[joints[:, 2] == 0] = 0
+            keypoints = rng.integers((x, y, 0), (x + w, y + h, 3), (17, 3))
+            keypoints[keypoints[:, 2] == 0] = 0
             annotations.append(
                 dict(
                     id=len(annotations) + 1,
@@ -34,8 +34,8 @@ def people(tmp_path):
                     bbox=[x, y, w, h],
                     area=w * h * 0.6,
                     iscrowd=0,
-                    keypoints=joints.flatten().tolist(),
-                    num_keypoints=int((joints[:, 2] > 0).sum()),
+                    keypoints=keypoints.flatten().tolist(),
+                    num_keypoints=int((keypoints[:, 2] > 0).sum()),
                 )
             )
     annotations[0].update(keypoints=[0] * 51, num_keypoints=0)

@@ -254,7 +254,7 @@ def test_what_a_file_lacks_is_supplied(tmp_path, change):
 
 
 @pytest.mark.parametrize("change", SUPPLIED.values(), ids=SUPPLIED)
-def test_data_set_and_metric_see_what_is_supplied(tmp_path, change):
+def test_data_set_and_metric_get_what_is_supplied(tmp_path, change):
     path = written(tmp_path, change)
     infos = dataset(path).data_list
     boxes = [[30, 30, 70, 80], [10, 20, 51, 51]]
@@ -435,7 +435,7 @@ def test_other_classes_and_other_images_annotations_are_left_out(tmp_path, capsy
     assert [len(info["instances"]) for info in infos] == [1, 1]
 
 
-def test_masks_are_asked_for_only_where_they_are_loaded(tmp_path):
+def test_masks_are_required_only_where_they_are_loaded(tmp_path):
     steps = [dict(type="nlse_mm.LoadKeypoints", with_bbox=True, with_mask=True)]
     path = written(tmp_path, lambda content: None)
     assert len(dataset(path)) == 2

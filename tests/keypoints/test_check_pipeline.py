@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 
 from nlse_mm.keypoints.check_pipeline import check_pipeline
 from nlse_mm.keypoints.known_transforms import known_base
-from nlse_mm.keypoints.moved import WatchedPipeline
+from nlse_mm.keypoints.moved import PipelineWithChecks
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
 IMAGE = dict(type="LoadImageFromFile")
@@ -386,9 +386,9 @@ def test_boxes_in_another_order_than_their_keypoints_are_noticed():
     boxes = np.float32([[0, 0, 9, 9], [4, 4, 9, 9]])
     data = dict(img=np.zeros((9, 9, 3)), gt_bboxes=boxes, gt_keypoints=keypoints)
     with pytest.raises(ValueError, match="changes the order of the boxes"):
-        WatchedPipeline([reverse], [0])(data)
+        PipelineWithChecks([reverse], [0])(data)
     same = data | dict(gt_bboxes=boxes[[0, 0]])
-    WatchedPipeline([reverse], [0])(same)
+    PipelineWithChecks([reverse], [0])(same)
 
 
 def test_a_mirrored_image_is_noticed_where_one_channel_of_it_differs():
@@ -405,7 +405,7 @@ def test_a_mirrored_image_is_noticed_where_one_channel_of_it_differs():
         gt_keypoints=np.full((1, 17, 3), 2, np.float32),
     )
     with pytest.raises(ValueError, match="moves image and boxes"):
-        WatchedPipeline([mirror], [0])(data)
+        PipelineWithChecks([mirror], [0])(data)
 
 
 def test_a_random_affine_of_masks_is_refused_in_a_sentence():

@@ -27,7 +27,7 @@ def dataset(root, *steps, file="people.json", **kwargs):
     return DATASETS.build(config | kwargs)
 
 
-def test_joints_are_the_files_plus_half_a_pixel(people):
+def test_keypoints_are_the_files_plus_half_a_pixel(people):
     root, content = people
     found = dataset(root)[1]
     for got, annotation in zip(
@@ -40,13 +40,13 @@ def test_joints_are_the_files_plus_half_a_pixel(people):
         assert (got[~labelled] == 0).all()
 
 
-def test_a_box_without_joints_stays(people):
+def test_a_box_without_keypoints_stays(people):
     found = dataset(people[0])[0]
     assert len(found["gt_keypoints"]) == len(found["gt_bboxes"]) == 2
     assert (found["gt_keypoints"][0] == 0).all()
 
 
-def test_images_with_too_few_joints_are_left_out(people):
+def test_images_with_too_few_keypoints_are_left_out(people):
     root, content = people
     labelled = dict.fromkeys(range(1, 5), 0)
     for annotation in content["annotations"]:
@@ -72,26 +72,26 @@ def test_a_flip_swaps_left_and_right_and_two_are_the_identity(people):
 
 
 @pytest.mark.parametrize("direction", ["vertical", "diagonal"])
-def test_other_flips_are_their_own_inverse_and_stay_with_the_picture(people, direction):
+def test_other_flips_are_their_own_inverse_and_stay_with_the_image(people, direction):
     flip = dict(type="nlse_mm.FlipKeypoints", prob=1.0, direction=direction)
     plain, once, twice = (dataset(people[0], *n * [flip])[2] for n in range(3))
     assert np.array_equal(twice["gt_keypoints"], plain["gt_keypoints"])
-    joints = once["gt_keypoints"]
+    keypoints = once["gt_keypoints"]
     if direction == "vertical":  # a mirror, too
-        joints = joints[:, flip_indices(COCO_PERSON)]
+        keypoints = keypoints[:, flip_indices(COCO_PERSON)]
     labelled = plain["gt_keypoints"][..., 2] > 0
     expected = 90 - plain["gt_keypoints"][..., 1]
-    assert np.array_equal(joints[labelled][:, 1], expected[labelled])
+    assert np.array_equal(keypoints[labelled][:, 1], expected[labelled])
 
 
-def test_resizing_scales_joints_as_boxes(people):
+def test_resizing_scales_keypoints_as_boxes(people):
     step = dict(type="nlse_mm.ResizeKeypoints", scale=(240, 45), keep_ratio=False)
     plain, resized = dataset(people[0])[3], dataset(people[0], step)[3]
     expected = plain["gt_keypoints"] * np.array([2, 0.5, 1], np.float32)
     np.testing.assert_allclose(resized["gt_keypoints"], expected, rtol=1e-6)
 
 
-def test_a_crop_moves_the_joints_and_unlabels_those_outside(people):
+def test_a_crop_moves_the_keypoints_and_unlabels_those_outside(people):
     step = dict(type="nlse_mm.CropKeypoints", crop_size=(70, 60), allow_negative_crop=1)
     for i in range(4):
         plain, crop = dataset(people[0])[i], dataset(people[0], step)[i]
@@ -103,9 +103,9 @@ def test_a_crop_moves_the_joints_and_unlabels_those_outside(people):
         moved[~labelled] = 0
         boxes = [b.tensor.numpy() for b in (plain["gt_bboxes"], crop["gt_bboxes"])]
         clipped = (boxes[0] + [dx, dy, dx, dy]).clip(0, [70, 60, 70, 60])
-        for box, joints in zip(boxes[1], crop["gt_keypoints"], strict=True):
+        for box, keypoints in zip(boxes[1], crop["gt_keypoints"], strict=True):
             owner = np.abs(clipped - box).sum(1).argmin()
-            assert np.array_equal(joints, moved[owner])
+            assert np.array_equal(keypoints, moved[owner])
 
 
 def test_packing_keeps_crowds_apart(people):
@@ -120,7 +120,7 @@ def test_packing_keeps_crowds_apart(people):
     assert np.array_equal(sample.ignored_instances.keypoints, plain[2:, :, :2])
 
 
-def two_joints(root, content, **metainfo):
+def two_keypoints(root, content, **metainfo):
     content["categories"][0]["keypoints"] = ["left_end", "right_end"]
     for annotation in content["annotations"]:
         annotation["keypoints"] = annotation["keypoints"][3:9]
@@ -136,16 +136,16 @@ def two_joints(root, content, **metainfo):
     )
 
 
-def test_another_number_of_joints_works(people):
-    metainfo = two_joints(*people)
+def test_another_number_of_keypoints_works(people):
+    metainfo = two_keypoints(*people)
     found = dataset(people[0], metainfo=metainfo)[1]
     assert found["gt_keypoints"].shape == (2, 2, 3)
 
 
-def test_joints_that_are_not_the_files_are_refused(people):
+def test_keypoints_that_are_not_the_files_are_refused(people):
     root, content = people
     original = json.dumps(content)
-    metainfo = two_joints(root, content)
+    metainfo = two_keypoints(root, content)
     with pytest.raises(ValueError, match="has 2 keypoints"):
         dataset(root)
     (root / "people.json").write_text(original)
@@ -178,13 +178,13 @@ def test_each_wrong_key_is_named(people):
         (dict(flip_pairs=()), "flip_pairs has no pair"),
         (dict(skeleton=(("left_end", "left_end"),)), "skeleton has"),
     ):
-        metainfo = two_joints(root, json.loads(json.dumps(content)), **wrong)
+        metainfo = two_keypoints(root, json.loads(json.dumps(content)), **wrong)
         with pytest.raises(ValueError, match=words):
             dataset(root, metainfo=metainfo)
 
 
 def test_a_flip_without_known_pairs_is_refused(people):
-    metainfo = two_joints(*people, flip_pairs=None)
+    metainfo = two_keypoints(*people, flip_pairs=None)
     flip = dict(type="nlse_mm.FlipKeypoints", prob=1.0)
     found = dataset(people[0], metainfo=metainfo)[1]
     with pytest.raises(ValueError, match="flip_pairs is None"):

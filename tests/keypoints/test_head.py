@@ -18,7 +18,7 @@ def small(**kwargs):
     return head
 
 
-def test_the_loss_is_the_mean_cross_entropy_of_the_valid_joints():
+def test_the_loss_is_the_mean_cross_entropy_of_the_valid_keypoints():
     maps = torch.randn(5, 3, 8, 8, dtype=torch.float64)
     cells = torch.randint(0, 64, (5, 3))
     valid = torch.rand(5, 3) < 0.5
@@ -34,7 +34,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_valid_joints():
 
 
 @pytest.mark.parametrize("regions", [0, 2])
-def test_without_a_joint_every_parameter_gets_a_gradient_of_zero(regions):
+def test_without_a_keypoint_every_parameter_gets_a_gradient_of_zero(regions):
     head = small(plugins=[dict(cfg=BLOCK, after_convs=(1,))]).train()
     before = {n: b.clone() for n, b in head.named_buffers()}
     maps = head(torch.rand(regions, 4, 7, 7))
@@ -99,8 +99,8 @@ def test_postfix_names_a_plugin_as_in_a_backbone():
 
 
 def test_the_papers_head_has_four_blocks():
-    line = dict(cfg=BLOCK, after_convs=(1, 3, 5, 7))
-    config = dict(type="nlse_mm.KeypointRCNNHead", plugins=[line])
+    entry = dict(cfg=BLOCK, after_convs=(1, 3, 5, 7))
+    config = dict(type="nlse_mm.KeypointRCNNHead", plugins=[entry])
     with DefaultScope.overwrite_default_scope("mmdet"):
         head = MODELS.build(config)
     assert list(head.plugins) == [f"after_conv{i}" for i in (1, 3, 5, 7)]

@@ -1,4 +1,4 @@
-"""Joints to cells and back, against loops written from the formulas."""
+"""Keypoints to cells and back, against loops written from the formulas."""
 
 import math
 
@@ -55,33 +55,33 @@ def test_cells_equal_the_formula_in_a_loop():
         1.2 * torch.rand(40, 17, 2, dtype=torch.float64) - 0.1
     )
     visible = torch.randint(0, 3, (40, 17, 1)).double()
-    joints = torch.cat((xy, visible), -1)
-    cells, valid = keypoints_to_heatmap(joints, rois, S)
+    keypoints = torch.cat((xy, visible), -1)
+    cells, valid = keypoints_to_heatmap(keypoints, rois, S)
     for r in range(40):
         for k in range(17):
-            expected = cell_of(*joints[r, k].tolist(), rois[r].tolist())
+            expected = cell_of(*keypoints[r, k].tolist(), rois[r].tolist())
             assert (int(cells[r, k]), bool(valid[r, k])) == expected
 
 
 @pytest.mark.parametrize(
-    ("joint", "cell", "valid"),
+    ("keypoint", "cell", "valid"),
     [
         ((10, 20, 2), 0, True),  # the upper left corner
         ((66, 76, 2), S * S - 1, True),  # the lower right corner: the last cell
-        ((66, 20, 1), S - 1, True),  # hidden joints count
+        ((66, 20, 1), S - 1, True),  # hidden keypoints count
         ((66.01, 20, 2), 0, False),
         ((9.99, 20, 2), 0, False),
         ((12.5, 21.5, 2), S + 2, True),
         ((12.5, 21.5, 0), 0, False),
     ],
 )
-def test_the_borders_of_a_region(joint, cell, valid):
+def test_the_borders_of_a_region(keypoint, cell, valid):
     roi = torch.tensor([[10.0, 20.0, 66.0, 76.0]])  # a pixel a cell
-    found = keypoints_to_heatmap(torch.tensor([[joint]]), roi, S)
+    found = keypoints_to_heatmap(torch.tensor([[keypoint]]), roi, S)
     assert (int(found[0]), bool(found[1])) == (cell, valid)
 
 
-def test_a_region_without_extent_has_no_valid_joint():
+def test_a_region_without_extent_has_no_valid_keypoint():
     roi = torch.tensor([[5.0, 5.0, 5.0, 9.0]])
     cells, valid = keypoints_to_heatmap(torch.tensor([[[5.0, 6.0, 2.0]]]), roi, S)
     assert not valid.any()
@@ -91,15 +91,15 @@ def test_a_region_without_extent_has_no_valid_joint():
 def test_back_and_forth_is_within_half_a_cell_and_half_a_pixel():
     rois = regions(30).float()
     size = (rois[:, 2:] - rois[:, :2])[:, None]
-    joints = rois[:, None, :2] + size * torch.rand(30, 17, 2)
-    joints = torch.cat((joints, torch.ones(30, 17, 1)), -1)
-    cells, valid = keypoints_to_heatmap(joints, rois, S)
+    keypoints = rois[:, None, :2] + size * torch.rand(30, 17, 2)
+    keypoints = torch.cat((keypoints, torch.ones(30, 17, 1)), -1)
+    cells, valid = keypoints_to_heatmap(keypoints, rois, S)
     assert valid.all()
     maps = 20 * F.one_hot(cells, S * S).float().unflatten(-1, (S, S))
     found = heatmaps_to_keypoints(maps, rois)[..., :2]
     pixels = torch.where(2 * size.ceil() < S, S, size.ceil())
     half_pixel = 0.5 * S / pixels  # in cells
-    error = (found - joints[..., :2]).abs() / size * S - half_pixel
+    error = (found - keypoints[..., :2]).abs() / size * S - half_pixel
     row, column = cells // S, cells % S
     inner = (row % (S - 1) > 0) & (column % (S - 1) > 0)
     assert (error[inner] <= 0.501).all()
@@ -120,14 +120,14 @@ def test_decoding_equals_detectrons_loop():
     assert value.double().mean() >= 0.99
 
 
-def test_no_region_gives_no_joint():
+def test_no_region_gives_no_keypoint():
     found = heatmaps_to_keypoints(torch.zeros(0, 17, S, S), torch.zeros(0, 4))
     assert found.shape == (0, 17, 4)
     cells, _ = keypoints_to_heatmap(torch.zeros(0, 17, 3), torch.zeros(0, 4), S)
     assert cells.shape == (0, 17)
 
 
-def test_regions_of_a_pixel_or_less_give_joints_within_a_pixel():
+def test_regions_of_a_pixel_or_less_give_keypoints_within_a_pixel():
     rois = torch.tensor([[7.0, 9.0, 8.0, 10.0], [7.0, 9.0, 7.0, 9.5]])
     found = heatmaps_to_keypoints(bumps(2), rois)
     assert found.isfinite().all()

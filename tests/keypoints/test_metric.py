@@ -33,24 +33,24 @@ def ann_file(request, people):
     return files(request, people)
 
 
-def samples(path, change=lambda joints, width: joints):
-    """Predictions made of the ground truth: boxes and joints of each person."""
+def samples(path, change=lambda keypoints, width: keypoints):
+    """Predictions made of the ground truth: boxes and keypoints of each person."""
     coco = COCO(str(path))
     random = torch.Generator().manual_seed(0)
     for i in coco.getImgIds():
         found = [a for a in coco.loadAnns(coco.getAnnIds(i)) if not a["iscrowd"]]
         boxes = np.array([a["bbox"] for a in found], float).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        joints = np.array([a["keypoints"] for a in found], float).reshape(-1, 17, 3)
-        joints[..., :2] += 0.5
-        joints = change(joints.copy(), coco.imgs[i]["width"])
+        keypoints = np.array([a["keypoints"] for a in found], float).reshape(-1, 17, 3)
+        keypoints[..., :2] += 0.5
+        keypoints = change(keypoints.copy(), coco.imgs[i]["width"])
         instances = dict(
             bboxes=torch.tensor(boxes),
             labels=torch.zeros(len(found), dtype=torch.long),
-            # Of people without joints no one knows where theirs are: come last.
+            # Of people without keypoints no one knows where theirs are: come last.
             scores=torch.rand(len(found), generator=random).double() / 2
             + torch.tensor([a["num_keypoints"] > 0 for a in found]).double(),
-            keypoints=torch.tensor(joints[..., :2]),
+            keypoints=torch.tensor(keypoints[..., :2]),
             keypoint_scores=torch.ones(len(found), 17),
         )
         yield dict(img_id=i, pred_instances=instances)
@@ -70,9 +70,9 @@ def test_ground_truth_is_perfect(ann_file):
     assert found["coco/bbox_mAP"] == pytest.approx(1)
 
 
-def noise(joints, width):
-    rng = np.random.default_rng(joints.shape[0])
-    return joints + rng.normal(0, 2, joints.shape)
+def noise(keypoints, width):
+    rng = np.random.default_rng(keypoints.shape[0])
+    return keypoints + rng.normal(0, 2, keypoints.shape)
 
 
 def alone(path, predictions, kind):
@@ -86,8 +86,10 @@ def alone(path, predictions, kind):
                 x1, y1, x2, y2 = found["bboxes"][i].tolist()
                 one["bbox"] = [x1, y1, x2 - x1, y2 - y1]
             else:
-                joints = found["keypoints"][i].tolist()
-                one["keypoints"] = [v for x, y in joints for v in (x - 0.5, y - 0.5, 1)]
+                keypoints = found["keypoints"][i].tolist()
+                one["keypoints"] = [
+                    v for x, y in keypoints for v in (x - 0.5, y - 0.5, 1)
+                ]
             detections.append(one)
     truth = COCO(str(path))
     evaluation = COCOeval(truth, truth.loadRes(detections), kind)
@@ -177,7 +179,7 @@ def flipped_samples(path, swap):
 
 
 def mirrored_file(path, target):
-    """The annotation file of the mirrored pictures, written by hand."""
+    """The annotation file of the mirrored images, written by hand."""
     content = json.loads(path.read_text())
     widths = {image["id"]: image["width"] for image in content["images"]}
     names = COCO_PERSON["keypoints"]
@@ -185,13 +187,13 @@ def mirrored_file(path, target):
         width = widths[annotation["image_id"]]
         x, y, w, h = annotation["bbox"]
         annotation["bbox"] = [width - x - w, y, w, h]
-        joints = dict(
+        keypoints = dict(
             zip(names, np.reshape(annotation["keypoints"], (17, 3)), strict=True)
         )
         flat = []
         for name in names:
             sides = ("left", "right") if "left" in name else ("right", "left")
-            x, y, v = joints[name.replace(*sides)].tolist()
+            x, y, v = keypoints[name.replace(*sides)].tolist()
             flat += [width - 1 - x, y, v] if v else [0, 0, 0]
         annotation["keypoints"] = flat
     target.write_text(json.dumps(content))
@@ -207,7 +209,7 @@ def test_a_flip_is_perfect_on_mirrored_truth_and_without_the_swap_low(
     assert found["coco/bbox_mAP"] == pytest.approx(1)
     forgotten = evaluate(mirrored, flipped_samples(ann_file, swap=False))
     swap = flip_indices(META)
-    in_place = list(samples(ann_file, lambda joints, width: joints[:, swap]))
+    in_place = list(samples(ann_file, lambda keypoints, width: keypoints[:, swap]))
     low = evaluate(ann_file, in_place)["coco/keypoints_mAP"]
     assert forgotten["coco/keypoints_mAP"] == pytest.approx(low, abs=1e-3)
     assert low < 0.6
@@ -346,7 +348,7 @@ def test_what_the_metric_reads_is_checked_when_the_data_set_is_known(tmp_path):
         metric.dataset_meta = META
 
 
-def test_result_files_hold_joints_at_pixel_indices(people, tmp_path):
+def test_result_files_hold_keypoints_at_pixel_indices(people, tmp_path):
     path = people[0] / "people.json"
     evaluate(path, list(samples(path)), outfile_prefix=str(tmp_path / "out"))
     first = json.loads((tmp_path / "out.keypoints.json").read_text())[1]

@@ -1,7 +1,7 @@
-"""It learns: eight real photos by heart.
+"""It learns: eight real images by heart.
 
 Measured on two AMD EPYC cores: keypoint AP 0.957 and box AP 1.000 after 500 steps of
-four photos, in 4 minutes 55 seconds.
+four images, in 4 minutes 55 seconds.
 """
 
 import json
@@ -15,8 +15,8 @@ ROOT = Path("data/coco")
 FILE = ROOT / "annotations/person_keypoints_train2017.json"
 
 
-def eight_photos(content):
-    """The first with one to three people, all large and with ten joints or more."""
+def eight_images(content):
+    """The first with one to three people, all large and with ten keypoints or more."""
     people = {}
     for annotation in content["annotations"]:
         people.setdefault(annotation["image_id"], []).append(annotation)
@@ -36,10 +36,10 @@ def eight_photos(content):
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.usefixtures("in_mmdet")
-def test_eight_photos_are_learnt_by_heart(tmp_path):
+def test_eight_images_are_learnt_by_heart(tmp_path):
     if not FILE.is_file():
         pytest.skip(f"{FILE} is not there")
-    subset = eight_photos(json.loads(FILE.read_text()))
+    subset = eight_images(json.loads(FILE.read_text()))
     assert len(subset["images"]) == 8
     ann_file = tmp_path / "eight.json"
     ann_file.write_text(json.dumps(subset))

@@ -26,7 +26,7 @@ def build(**roi_head):
 
 
 def image(people, scale=(1.0, 1.0)):
-    """A random image with so many people, each joint somewhere in its box."""
+    """A random image with so many people, each keypoint somewhere in its box."""
     boxes = torch.tensor([[10.0, 8.0, 60.0, 90.0], [70.0, 5.0, 120.0, 80.0]])[:people]
     size = (boxes[:, 2:] - boxes[:, :2])[:, None]
     truth = InstanceData(
@@ -78,7 +78,7 @@ def test_images_without_people_give_every_parameter_a_gradient():
     assert all((p.grad == 0).all() for p in model.roi_head.keypoint_head.parameters())
 
 
-def test_the_loss_is_over_the_regions_that_show_a_joint():
+def test_the_loss_is_over_the_regions_that_show_a_keypoint():
     model = build().eval()  # norms that don't depend on the other regions
     inputs = batch(model, True, image(2), image(2))
     samples = inputs["data_samples"]
@@ -105,8 +105,8 @@ def test_the_loss_is_over_the_regions_that_show_a_joint():
             if (i, j) == (0, 0):
                 continue
             visible = person.keypoints_visible[..., None]
-            joints = torch.cat((person.keypoints, visible), -1)
-            cells, valid = keypoints_to_heatmap(joints, person.bboxes, 56)
+            keypoints = torch.cat((person.keypoints, visible), -1)
+            cells, valid = keypoints_to_heatmap(keypoints, person.bboxes, 56)
             for k in range(17):
                 if valid[0, k]:
                     expected -= seen[0][r, k].flatten().log_softmax(0)[cells[0, k]]
@@ -128,12 +128,12 @@ def test_another_number_of_keypoints_than_the_heads_is_named(K):
         model(**inputs, mode="loss")
 
 
-def test_joints_and_boxes_are_rescaled_alike():
+def test_keypoints_and_boxes_are_rescaled_alike():
     model = build().eval()
-    picture, sample = image(0, scale=(2.0, 1.5))
+    pixels, sample = image(0, scale=(2.0, 1.5))
     results = []
     for rescale in (False, True):
-        data = batch(model, False, (picture, sample.clone()))
+        data = batch(model, False, (pixels, sample.clone()))
         with torch.no_grad():
             (found,) = model.predict(*data.values(), rescale=rescale)
         results.append(found.pred_instances)
@@ -148,7 +148,7 @@ def test_joints_and_boxes_are_rescaled_alike():
     assert (resized.keypoints <= torch.maximum(end, start + 1)).all()
 
 
-def test_an_image_without_a_detection_has_no_joints():
+def test_an_image_without_a_detection_has_no_keypoints():
     model = build().eval()
     model.roi_head.test_cfg.score_thr = 1.1
     with torch.no_grad():

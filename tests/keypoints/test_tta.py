@@ -37,8 +37,8 @@ def model():
     return built.eval()
 
 
-def views(*pictures, probs=(0.0, 1.0)):
-    """A batch of pictures, each resized and then not flipped or flipped."""
+def views(*images, probs=(0.0, 1.0)):
+    """A batch of images, each resized and then not flipped or flipped."""
     step = dict(
         type="TestTimeAug",
         transforms=[
@@ -51,19 +51,19 @@ def views(*pictures, probs=(0.0, 1.0)):
         [
             TRANSFORMS.build(step)(
                 dict(
-                    img=picture,
+                    img=image,
                     img_id=i,
-                    img_shape=picture.shape[:2],
-                    ori_shape=picture.shape[:2],
+                    img_shape=image.shape[:2],
+                    ori_shape=image.shape[:2],
                     flip_indices=flip_indices(COCO_PERSON),
                 )
             )
-            for i, picture in enumerate(pictures)
+            for i, image in enumerate(images)
         ]
     )
 
 
-def random_pictures(count):
+def random_images(count):
     rng = np.random.default_rng(0)
     return rng.integers(0, 255, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
@@ -85,19 +85,19 @@ def test_maps_are_mirrored_cell_by_cell_and_side_by_side(direction):
 
 
 def test_it_is_the_mean_of_the_views_maps_by_hand(model):
-    found = model.test_step(views(*random_pictures(2)))
+    found = model.test_step(views(*random_images(2)))
     module = model.module
     for i, sample in enumerate(found):
         boxes = sample.pred_instances.bboxes
         assert 1 < len(boxes) <= 6
         scale = boxes.new_tensor(sample.scale_factor)
         regions = boxes * scale.repeat(2)
-        picture = views(random_pictures(2)[i], probs=(0.0,))["inputs"][0][0]
-        width = picture.shape[-1]
+        original = views(random_images(2)[i], probs=(0.0,))["inputs"][0][0]
+        width = original.shape[-1]
         mirrored = regions[:, [2, 1, 0, 3]] * torch.tensor([-1, 1, -1, 1])
         mirrored[:, [0, 2]] += width
         maps = []
-        for image, own in ((picture, regions), (picture.flip(-1), mirrored)):
+        for image, own in ((original, regions), (original.flip(-1), mirrored)):
             image = module.data_preprocessor(dict(inputs=[image]), False)["inputs"]
             rois = torch.cat((torch.zeros(len(own), 1), own), 1)
             roi_head = module.roi_head
@@ -117,7 +117,7 @@ def test_it_is_the_mean_of_the_views_maps_by_hand(model):
 
 
 def test_one_view_that_is_not_flipped_is_the_plain_prediction(model):
-    data = views(*random_pictures(2), probs=(0.0,))
+    data = views(*random_images(2), probs=(0.0,))
     merged = model.test_step(data)
     plain = model.module.test_step({key: value[0] for key, value in data.items()})
     for a, b in zip(merged, plain, strict=True):
@@ -126,10 +126,10 @@ def test_one_view_that_is_not_flipped_is_the_plain_prediction(model):
             torch.testing.assert_close(a[key], b[key])
 
 
-def test_the_mirrored_picture_has_the_mirrored_joints(model):
-    (picture,) = random_pictures(1)
-    (found,) = model.test_step(views(picture))
-    (mirror,) = model.test_step(views(np.ascontiguousarray(picture[:, ::-1])))
+def test_the_mirrored_image_has_the_mirrored_keypoints(model):
+    (image,) = random_images(1)
+    (found,) = model.test_step(views(image))
+    (mirror,) = model.test_step(views(np.ascontiguousarray(image[:, ::-1])))
     found, mirror = found.pred_instances, mirror.pred_instances
     torch.testing.assert_close(mirror.scores, found.scores)
     order = [NAMES.index(partner(name)) for name in NAMES]
@@ -139,7 +139,7 @@ def test_the_mirrored_picture_has_the_mirrored_joints(model):
     assert (error < 0.01).float().mean() > 0.95  # the rest: two peaks of one height
 
 
-def test_the_views_share_neither_boxes_nor_joints(people):
+def test_the_views_share_neither_boxes_nor_keypoints(people):
     root, _ = people
     flips = [dict(type="nlse_mm.FlipKeypoints", prob=prob) for prob in (0.0, 1.0)]
     pack = dict(type="nlse_mm.PackKeypoints", meta_keys=KEYS)
@@ -166,10 +166,10 @@ def people_of(root, *steps):
     return DATASETS.build(config)[1]["data_samples"]
 
 
-def test_without_a_detection_there_are_no_joints(model, monkeypatch):
+def test_without_a_detection_there_are_no_keypoints(model, monkeypatch):
     test_cfg = ConfigDict(model.module.roi_head.test_cfg, score_thr=1.1)
     monkeypatch.setattr(model.module.roi_head, "test_cfg", test_cfg)
-    for sample in model.test_step(views(*random_pictures(2))):
+    for sample in model.test_step(views(*random_images(2))):
         assert sample.pred_instances.keypoints.shape == (0, 17, 2)
         assert sample.pred_instances.keypoint_scores.shape == (0, 17)
 

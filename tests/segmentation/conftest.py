@@ -1,4 +1,4 @@
-"""A folder of photos and labels, small and in COCO's layout."""
+"""A folder of images and labels, small and in COCO's layout."""
 
 import cv2
 import numpy as np
@@ -7,13 +7,13 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three photos of 8 x 12, labels for the first and the last."""
+    """Three images of 8 x 12, labels for the first and the last."""
     (tmp_path / "train2017").mkdir()
     (tmp_path / "semantic" / "train2017").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for name in ("000000000003", "000000000005", "000000000009"):
-        photo = rng.integers(0, 256, (8, 12, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / "train2017" / f"{name}.jpg"), photo)
+        image = rng.integers(0, 256, (8, 12, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "train2017" / f"{name}.jpg"), image)
     for name in ("000000000003", "000000000009"):
         labels = rng.integers(0, 133, (8, 12), np.uint8)
         labels[0, 0], labels[0, 1] = 132, 255

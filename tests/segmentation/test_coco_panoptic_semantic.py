@@ -30,7 +30,7 @@ def names(dataset):
     return [(Path(i["img_path"]).name, Path(i["seg_map_path"]).name) for i in infos]
 
 
-def test_photos_without_labels_are_left_out(folder):
+def test_images_without_labels_are_left_out(folder):
     assert names(build(folder)) == [
         ("000000000003.jpg", "000000000003.png"),
         ("000000000009.jpg", "000000000009.png"),
@@ -78,8 +78,8 @@ def test_no_labels_at_all_is_one_sentence_with_the_tool_that_makes_them(folder):
         build(folder, data_prefix=prefix)
 
 
-def test_a_label_whose_photo_is_missing_is_named(folder):
+def test_a_label_whose_image_is_missing_is_named(folder):
     (folder / "train2017" / "000000000009.jpg").unlink()
-    sentence = "1 of the 2 labels in .* have no photo in .* 000000000009.jpg$"
+    sentence = "1 of the 2 labels in .* have no image in .* 000000000009.jpg$"
     with pytest.raises(FileNotFoundError, match=sentence):
         build(folder)

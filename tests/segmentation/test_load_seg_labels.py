@@ -1,4 +1,4 @@
-"""Labels that fit neither the photo nor the model end in one sentence."""
+"""Labels that fit neither the image nor the model end in one sentence."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ def load(folder):
     """Loads the labels of ``NAME`` after writing these, in either pipeline's order."""
 
     def run(labels=None, resize=None, num_classes=133, **info):
-        photo = folder / "train2017" / f"{NAME}.jpg"
+        image = folder / "train2017" / f"{NAME}.jpg"
         path = folder / "semantic" / "train2017" / f"{NAME}.png"
         if labels is not None:
             cv2.imwrite(str(path), labels)
@@ -26,7 +26,7 @@ def load(folder):
             steps.append(dict(type="Resize", scale=resize, keep_ratio=True))
         steps.append(dict(type="nlse_mm.LoadSegLabels", num_classes=num_classes))
         results = dict(
-            img_path=str(photo),
+            img_path=str(image),
             seg_map_path=str(path),
             label_map=None,
             reduce_zero_label=False,
@@ -42,7 +42,7 @@ def test_right_labels_come_through_unchanged(load):
     labels = np.arange(96, dtype=np.uint8).reshape(8, 12)
     labels[3, 4] = 255
     assert np.array_equal(load(labels), labels)
-    # The test pipeline: labels stay at the photo's own size.
+    # The test pipeline: labels stay at the image's own size.
     assert np.array_equal(load(labels, resize=(24, 16)), labels)
 
 
@@ -67,10 +67,10 @@ def test_the_range_counts_after_zero_became_no_label(load):
     assert (found[1:] == 170).all()
 
 
-def test_labels_of_another_size_than_the_photos_are_refused(load):
+def test_labels_of_another_size_than_the_images_are_refused(load):
     sentence = rf"the labels .*{NAME}.png are 16 x 24 .* {NAME}.jpg is 8 x 12$"
     sentence = sentence.replace(f" {NAME}.jpg", rf".*{NAME}.jpg")
-    for resize in (None, (24, 16)):  # also where the photo was resized to their size
+    for resize in (None, (24, 16)):  # also where the image was resized to their size
         with pytest.raises(ValueError, match=sentence):
             load(np.zeros((16, 24), np.uint8), resize=resize)
 
@@ -80,9 +80,9 @@ def test_a_colour_image_is_refused(load):
         load(np.zeros((8, 12, 3), np.uint8))
 
 
-def test_a_photo_without_labels_is_named(load, folder):
+def test_an_image_without_labels_is_named(load, folder):
     (folder / "semantic" / "train2017" / f"{NAME}.png").unlink()
-    sentence = rf"^the photo .*{NAME}\.jpg has no labels: .*{NAME}\.png doesn't exist$"
+    sentence = rf"^the image .*{NAME}\.jpg has no labels: .*{NAME}\.png doesn't exist$"
     with pytest.raises(FileNotFoundError, match=sentence):
         load()
 
@@ -92,9 +92,9 @@ def test_both_coco_stuffs_load_through_mmsegs_class(folder, kind, zero):
     """164k numbers its classes from 0, 10k from 1 with 0 for no label."""
     labels = np.full((8, 12), 170 + zero, np.uint8)
     labels[0] = 0 if zero else 255
-    for photo in (folder / "train2017").iterdir():
+    for image in (folder / "train2017").iterdir():
         suffix = "_labelTrainIds.png"
-        path = folder / "semantic" / "train2017" / f"{photo.stem}{suffix}"
+        path = folder / "semantic" / "train2017" / f"{image.stem}{suffix}"
         cv2.imwrite(str(path), labels)
     cfg = dict(
         type="COCOStuffDataset",

@@ -63,7 +63,7 @@ def out_of_range(labels):
     ("change", "words"),
     [
         (out_of_range, "have 200, but num_classes=7 allows 0 to 6 and 255"),
-        (lambda labels: labels[:9], f"are 9 x {WIDTH} (H x W), their photo"),
+        (lambda labels: labels[:9], f"are 9 x {WIDTH} (H x W), their image"),
         (lambda labels: None, "doesn't exist"),
     ],
     ids=["out of range", "size", "missing"],

@@ -109,7 +109,7 @@ def frozen_by(name):
     ],
     ids=lambda b: f"{b['type']} {b.get('plugins')}"[:60],
 )
-def test_nothing_is_said_of_plugins_that_learn(warned, backbone):
+def test_plugins_that_learn_are_not_warned_of(warned, backbone):
     if backbone["type"] == "nlse_mm.SelfAttentionNet":
         backbone = dict(backbone, out_indices=(0, 1))
     assert warned(Detector(backbone)) == []
@@ -175,9 +175,9 @@ def test_a_plugin_that_cannot_learn_is_named_with_the_reason(
 
 
 def test_a_stock_block_in_a_frozen_stage_is_named_too(warned):
-    line = dict(cfg=dict(type="NonLocal2d"), position="after_conv3")
-    line["stages"] = (True, False, False, False)
-    backbone = dict(type="mmdet.ResNet", depth=50, frozen_stages=1, plugins=[line])
+    entry = dict(cfg=dict(type="NonLocal2d"), position="after_conv3")
+    entry["stages"] = (True, False, False, False)
+    backbone = dict(type="mmdet.ResNet", depth=50, frozen_stages=1, plugins=[entry])
     model = Detector(backbone)
     assert isinstance(model.backbone.layer1[0].nonlocal_block, MMCVNonLocal2d)
     (said,) = warned(model)
@@ -269,7 +269,7 @@ def test_a_first_batch_without_objects_is_no_reason(warned):
     assert warned(model, steps=STEPS + 2) == []
 
 
-def test_accumulated_gradients_are_looked_at_when_they_are_used(warned):
+def test_accumulated_gradients_are_checked_when_they_are_used(warned):
     seen = []
 
     def second_only(maps):

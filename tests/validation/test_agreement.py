@@ -112,7 +112,7 @@ def test_what_counts_other_things_than_the_data_sets_classes_is_left_alone(parts
         (dict(num_classes=2, out_channels=2), 1, False),
     ],
 )
-def test_one_logit_tells_two_classes_apart(numbers, classes, fits):
+def test_one_logit_separates_two_classes(numbers, classes, fits):
     built, dataset = model(decode_head=BoxHead(**numbers)), data(*"abc"[:classes])
     if fits:
         assert check(built, dataset) == []

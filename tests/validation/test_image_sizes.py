@@ -99,9 +99,7 @@ class TestSizes:
 
         (said,) = check(other)
         assert "0.jpg is 24 x 40" in said
-        assert said.endswith(
-            "says 24 x 32, and so it is with 1 more of those looked at"
-        )
+        assert said.endswith("says 24 x 32, and so it is with 1 more of those compared")
 
 
 @pytest.mark.parametrize(
