@@ -111,6 +111,11 @@ def test_a_training_passes_peak_is_its_output_and_the_gradients():
     assert 47 < peak < 56  # 16 MiB each: the output, its gradient and the input's
 
 
+def test_a_step_below_the_kernels_resolution_takes_nothing(monkeypatch):
+    monkeypatch.setattr(harness, "peak_mib", lambda *_: (10.0, 9.9))
+    assert harness.training_peaks(dict(a=None), (), options(amp=False)) == {"a": [0.0]}
+
+
 def test_a_training_step_starts_from_no_gradient():
     layer, x = torch.nn.Linear(3, 2), torch.ones(4, 3, requires_grad=True)
     step = harness.pass_of(layer, x, training=True)

@@ -20,7 +20,7 @@ from functools import partial
 from zlib import crc32
 
 import torch
-from harness import Report, Step, benchmark_parser, parse, peak_mib, times
+from harness import Report, Shape, Steps, benchmark_parser, parse, peak_mib, times
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 @torch.no_grad()
-def measure(report: Report, size: tuple[int, int], args: Namespace) -> str:
+def measure(report: Report, size: Shape, args: Namespace) -> str:
     """Add the rows of one size; return how our head differs from the stock one."""
     peak = {head: peak_or_none(head, size, args) for head in args.heads}
     built = {head: build(head, size, args.device) for head in args.heads if peak[head]}
@@ -89,7 +89,7 @@ def measure(report: Report, size: tuple[int, int], args: Namespace) -> str:
     )
 
 
-def peak_or_none(head: str, size: tuple[int, int], args: Namespace) -> float | None:
+def peak_or_none(head: str, size: Shape, args: Namespace) -> float | None:
     """Return the MiB at the peak of an inference; None where memory didn't suffice."""
     try:
         return peak_mib(prepare, args.device, head, size, args.memory_limit)[1]
@@ -101,9 +101,7 @@ def peak_or_none(head: str, size: tuple[int, int], args: Namespace) -> float | N
         raise
 
 
-def prepare(
-    device: str, head: str, size: tuple[int, int], gib: float | None
-) -> tuple[Step, Step]:
+def prepare(device: str, head: str, size: Shape, gib: float | None) -> Steps:
     """Return no step that warms up, and an inference from the image to the mask."""
     if gib:
         resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
@@ -116,7 +114,7 @@ def prepare(
     return lambda: None, step
 
 
-def build(head: str, size: tuple[int, int], device: str) -> tuple[nn.Module, Tensor]:
+def build(head: str, size: Shape, device: str) -> tuple[nn.Module, Tensor]:
     """Return the model, weights depending on their names only, and its image."""
     scope, path = SEGMENTATION.scope, HEADS[head][1]
     config = get_config(f"{scope}::{path}_r50-d8_4xb2-80k_cityscapes-512x1024.py")

@@ -18,12 +18,9 @@ from torch import Tensor, nn
 
 from nlse_mm.plugins import SelfAttention2d
 
-FORMS = {
-    "quadratic": dict(encoding="quadratic"),
-    "quadratic_full": dict(encoding="quadratic_full"),
-    "learned": dict(encoding="learned"),
-    "quadratic, content": dict(encoding="quadratic", content=True),
-}
+ENCODINGS = ("quadratic", "quadratic_full", "learned")
+FORMS = {encoding: dict(encoding=encoding) for encoding in ENCODINGS}
+FORMS["quadratic, content"] = dict(encoding="quadratic", content=True)
 NAMES = OURS, PEER = "SelfAttention2d", "straightforward"
 COLUMNS = ["form", "positions", "ms", f"{PEER}'s", "ratio"]
 COLUMNS += ["peak MiB", *COLUMNS[3:]]

@@ -27,8 +27,11 @@ slows all of them; a ratio is the median over the rounds of a time divided by it
 in the same round. Peak memory is that of a process of its own: on a CPU its high-water
 mark, on a GPU that of PyTorch's allocator."""
 
+Clock = Callable[[], float]
 Step = Callable[[], object]
-Prepare = Callable[..., tuple[Step, Step]]
+Steps = tuple[Step, Step]  # one that warms up, and one that is measured
+Prepare = Callable[..., Steps]
+Peak = tuple[float, float]  # MiB before a step, and the most during it
 Builder = Callable[[], nn.Module]
 Builders = Mapping[str, Builder]
 Shape = tuple[int, ...]
@@ -41,8 +44,7 @@ def extent(text: str) -> tuple[int, int]:
         height, width = map(at_least_one, text.split("x"))
         return height, width
     except (ValueError, ArgumentTypeError):
-        message = f"{text!r} is not HxW, such as 50x84"
-        raise ArgumentTypeError(message) from None
+        raise ArgumentTypeError(f"{text!r} is not HxW, such as 50x84") from None
 
 
 def benchmark_parser(
@@ -79,7 +81,7 @@ def parse(parser: ArgumentParser) -> Namespace:
     return args
 
 
-def now(device: str, clock: Callable[[], float] = time.perf_counter) -> float:
+def now(device: str, clock: Clock = time.perf_counter) -> float:
     """Return the time on ``clock`` when ``device`` has done all it was given."""
     if device == "cuda":
         torch.cuda.synchronize()
@@ -87,9 +89,7 @@ def now(device: str, clock: Callable[[], float] = time.perf_counter) -> float:
 
 
 def times(
-    steps: Mapping[str, Step],
-    args: Namespace,
-    clock: Callable[[], float] = time.perf_counter,
+    steps: Mapping[str, Step], args: Namespace, clock: Clock = time.perf_counter
 ) -> Measured:
     """Return the seconds of ``steps`` in ``args.rounds`` rounds, after one to warm up.
 
@@ -125,20 +125,19 @@ def beside(
     return [*cells, f"{ratio(own, peer):.2f}" if is_known else "-"]
 
 
-def peak_mib(prepare: Prepare, device: str, *arguments: object) -> tuple[float, float]:
+def peak_mib(prepare: Prepare, device: str, *arguments: object) -> Peak:
     """Return the MiB before a step and at its peak, in a fresh process.
 
-    ``prepare`` is a function of a module. From ``device`` and ``arguments`` it makes a
-    small step, which warms up, and the one that is measured.
+    ``prepare``, a function of a module, makes the steps from ``device`` and
+    ``arguments``.
     """
     torch.cuda.empty_cache()  # else what is free here is taken, for another process
-    threads = (torch.get_num_threads(),)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(1, context, torch.set_num_threads, threads) as pool:
+    start = (get_context("spawn"), torch.set_num_threads, (torch.get_num_threads(),))
+    with ProcessPoolExecutor(1, *start) as pool:
         return pool.submit(peak_here, prepare, device, *arguments).result()
 
 
-def peak_here(prepare: Prepare, device: str, *arguments: object) -> tuple[float, float]:
+def peak_here(prepare: Prepare, device: str, *arguments: object) -> Peak:
     """Return what :func:`peak_mib` does, where freed memory may hide some of it."""
     warm_up, step = prepare(device, *arguments)
     warm_up()
@@ -177,7 +176,7 @@ def pass_of(module: nn.Module, x: Tensor, training: bool, amp: bool = False) -> 
 
 def passes(
     device: str, build: Builder, shape: Shape, training: bool, amp: bool
-) -> tuple[Step, Step]:
+) -> Steps:
     """Return a pass of a small input and one of ``shape``, through the same module."""
     module, how = build().to(device), dict(device=device, requires_grad=training)
     small, full = torch.rand(*shape[:2], 8, 8, **how), torch.rand(shape, **how)
@@ -197,7 +196,8 @@ def training_peaks(builders: Builders, shape: Shape, args: Namespace) -> Measure
     """Return the MiB that each module's training pass takes above its input."""
     how = (shape, True, args.amp)
     peaks = {n: peak_mib(passes, args.device, b, *how) for n, b in builders.items()}
-    return {name: [most - start] for name, (start, most) in peaks.items()}
+    # The kernel counts in batches, so that a tiny step may seem to free some.
+    return {name: [max(0.0, most - start)] for name, (start, most) in peaks.items()}
 
 
 @dataclass
