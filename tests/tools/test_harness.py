@@ -6,13 +6,14 @@ import sys
 import harness
 import pytest
 import torch
-from benchmark_report import Report
+from harness import Report
 
 MIB = 2**20
 
 
 def options(**kwargs):
-    return argparse.Namespace(**dict(dict(rounds=3, seconds=60.0) | kwargs))
+    defaults = dict(rounds=3, seconds=60.0, device="cpu", output=None, what="")
+    return argparse.Namespace(**{**defaults, **kwargs})
 
 
 def test_steps_take_turns_and_the_round_that_warms_up_does_not_count():
@@ -29,6 +30,25 @@ def test_steps_take_turns_and_the_round_that_warms_up_does_not_count():
     assert seconds == dict(first=[1.0, 2.0, 3.0], second=[4.0, 5.0, 6.0])
 
 
+def test_a_gpus_step_is_timed_to_the_end_of_what_it_started(monkeypatch):
+    """On a GPU a step returns at once, and its work is done in the background."""
+    now, queued = [0.0], [70.0]  # what was begun before the first step isn't its own
+
+    def synchronize():
+        now[0] += queued.pop() if queued else 0.0
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    steps = dict(short=lambda: queued.append(2.0), long=lambda: queued.append(5.0))
+    seconds = harness.times(steps, options(device="cuda"), clock=lambda: now[0])
+    assert seconds == dict(short=[2.0] * 3, long=[5.0] * 3)
+    assert not queued
+
+
+def test_a_cpus_step_waits_for_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: pytest.fail("waited"))
+    assert len(harness.times(dict(a=int), options())["a"]) == 3
+
+
 def test_no_round_begins_after_the_limit_once_there_were_two():
     counted = []
     steps = dict(a=lambda: counted.append("a"), b=lambda: counted.append("b"))
@@ -42,12 +62,13 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
     # The third round was slow for both; the medians' own ratio would be 3 / 4.
     own, peer = [1.0, 2.0, 30.0, 3.0, 4.0], [2.0, 4.0, 60.0, 4.0, 4.0]
     assert harness.ratio(own, peer) == 0.5
-    assert harness.beside(own, peer, 1e3, 1) == ["3000.0", "4000.0", "0.50"]
-    assert harness.beside([2.0], []) == ["2", "-", "-"]
-    assert harness.beside([2.0], [0.0]) == ["2", "0", "-"]
+    both = dict(peer=peer, own=own)
+    assert harness.beside(both, ["own", "peer"], 1e3, 1) == ["3000.0", "4000.0", "0.50"]
+    assert harness.beside(dict(a=[2.0]), "ab") == ["2", "-", "-"]
+    assert harness.beside(dict(a=[2.0], b=[0.0]), "ab") == ["2", "0", "-"]
 
 
-def prepare(warm_mib, mib):
+def prepare(device, warm_mib, mib):
     def allocate(number):
         return torch.ones(number * MIB, dtype=torch.uint8)
 
@@ -56,21 +77,56 @@ def prepare(warm_mib, mib):
 
 @pytest.mark.parametrize("warm_mib", [1, 200])
 def test_a_peak_is_that_of_the_step_and_not_of_what_was_before_it(warm_mib):
-    before, most = harness.peak_mib(prepare, warm_mib, 64, device="cpu")
+    before, most = harness.peak_mib(prepare, "cpu", warm_mib, 64)
     assert 63 < most - before < 70
     assert before > 50  # PyTorch itself
 
 
+def test_a_gpus_peak_is_the_allocators_since_the_warm_up(monkeypatch):
+    held, peak = [0], [0]
+
+    def allocate(mib):
+        held[0] += mib * MIB
+        peak[0] = max(peak[0], held[0])
+
+    def fake(device, weights, warm_mib, mib):
+        allocate(weights)
+
+        def step(size):
+            allocate(size)
+            allocate(-size)
+
+        return lambda: step(warm_mib), lambda: step(mib)
+
+    reset = "reset_peak_memory_stats"
+    monkeypatch.setattr(torch.cuda, reset, lambda: peak.__setitem__(0, held[0]))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: held[0])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: peak[0])
+    assert harness.peak_here(fake, "cuda", 10, 500, 64) == (10.0, 74.0)
+
+
+def test_a_training_passes_peak_is_its_output_and_the_gradients():
+    relu, args = dict(a=torch.nn.ReLU), options(amp=False)
+    peak = harness.training_peaks(relu, (1, 4, 1024, 1024), args)["a"][0]
+    assert 47 < peak < 56  # 16 MiB each: the output, its gradient and the input's
+
+
+def test_a_step_below_the_kernels_resolution_takes_nothing(monkeypatch):
+    monkeypatch.setattr(harness, "peak_mib", lambda *_: (10.0, 9.9))
+    assert harness.training_peaks(dict(a=None), (), options(amp=False)) == {"a": [0.0]}
+
+
 def test_a_training_step_starts_from_no_gradient():
     layer, x = torch.nn.Linear(3, 2), torch.ones(4, 3, requires_grad=True)
-    step = harness.training_step(layer, x)
+    step = harness.pass_of(layer, x, training=True)
     step()
     step()
     assert torch.equal(layer.bias.grad, torch.full((2,), 4.0))
     assert torch.allclose(x.grad, layer.weight.sum(0).expand(4, 3))
     layer.zero_grad()
-    harness.inference_step(layer, x)()
+    harness.pass_of(layer, x, training=False)()
     assert layer.bias.grad is None
+    assert x.grad is None
     assert not layer.training
 
 
@@ -78,22 +134,22 @@ def test_the_report_holds_the_command_the_setting_and_every_row(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(sys, "argv", ["/a/benchmark_x.py", "--forms", "a, b"])
-    args = options(device="cpu", output=tmp_path / "new" / "x.md")
-    report = Report(
-        "X beside Y", args, "X.\n\nHow it is done.\n", ["a", "b"], "batch 7"
-    )
+    args = options(output=tmp_path / "new" / "x.md", what="What it is.")
+    report = Report("X beside Y", ["a", "b"], "batch 7", args)
     report.add("1", "[2]")
-    assert capsys.readouterr().err == "1 | [2]\n"
+    report.add("3")
+    assert capsys.readouterr().err == "1 | [2]\n3 | \n"
     report.finish("A note.")
     printed = capsys.readouterr().out
     assert "[2]" in printed
     assert printed.endswith("A note.\n")
-    title, setting, command, how, table, note = args.output.read_text().split("\n\n")
+    parts = args.output.read_text().split("\n\n")
+    title, setting, command, what, how, table, note = parts
     assert title == "# X beside Y"
     assert setting.endswith(f"torch {torch.__version__}, 3 rounds, batch 7.")
     assert "python tools/analysis/benchmark_x.py --forms 'a, b'\n" in command
-    assert how == "How it is done."
-    assert table == "| a | b |\n| --- | --- |\n| 1 | [2] |"
+    assert (what, how) == ("What it is.", harness.HOW)
+    assert table == "| a | b |\n| --- | --- |\n| 1 | [2] |\n| 3 |  |"
     assert note == "A note.\n"
 
 
@@ -112,3 +168,10 @@ def test_a_wrong_flag_ends_in_a_sentence(words, sentence, monkeypatch, capsys):
         harness.parse(harness.benchmark_parser("X.", rounds=3, sizes=["50x84"]))
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_report_takes_what_is_measured_from_the_tools_docstring(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x.py", "--repeat", "2", "--out", "y.md"])
+    args = harness.parse(harness.benchmark_parser("X.\n\nY\nis Z.\n", 3, (8, 9)))
+    assert (args.what, args.rounds, args.size) == ("Y\nis Z.", 2, (8, 9))
+    assert args.output.name == "y.md"

@@ -284,10 +284,3 @@ def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
         ([text], "text.json is not a COCO instances file"),
     ):
         assert sentence in mistake(*arguments, *extra)
-
-
-def test_the_hooks_cost_is_timed(launch, capsys):
-    pytest.importorskip("mmdet")
-    options = ["--batch", 1, "--size", 64, 96, "--rounds", 1]
-    launch("analysis/benchmark_attention_hook.py", DETECTION, *options)
-    assert "% of the training, with one step in 50 measured" in capsys.readouterr().out

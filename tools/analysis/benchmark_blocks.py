@@ -1,37 +1,26 @@
 #!/usr/bin/env python
 """Compare time and peak memory of the non-local blocks with MMCV's, by mode and size.
 
-    tools/analysis/benchmark_blocks.py
-    tools/analysis/benchmark_blocks.py --sizes 50x84 100x168 --modes gaussian
+    tools/analysis/benchmark_blocks.py --sizes 50x84 100x168:256 --modes gaussian
     tools/analysis/benchmark_blocks.py --device cuda --amp
 
 A size is HxW, with 1024 channels, or HxW:C. Where MMCV's block would need more than
 --room it isn't run.
 
-A round times a step of one block and then of the other, so that whatever slows the
-machine slows both; a ratio is the median over the rounds of ours divided by MMCV's in
-the same round. Peak memory is that of one forward and backward pass above the input:
-on a CPU the growth of a fresh process's high-water mark over a small pass that warmed
-it up, on a GPU the peak of the allocator.
+`training` is a forward and a backward pass, and `peak` what that takes above its input.
 """
 
-import argparse
 import statistics
+from argparse import Namespace
+from functools import partial
+from itertools import product
 from pathlib import Path
 
+import harness
 import mmcv
 import torch
-from arguments import save_figure
-from benchmark_report import Report
-from harness import (
-    benchmark_parser,
-    beside,
-    extent,
-    inference_step,
-    parse,
-    times,
-    training_costs,
-)
+from arguments import at_least_one, save_figure
+from harness import beside
 from matplotlib.figure import Figure
 from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
 
@@ -39,114 +28,89 @@ from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.non_local import MODES
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
-COLUMNS = ["mode", "positions", "channels"]
-for quantity in ("forward ms", "training ms", "peak MiB"):
-    COLUMNS += [quantity, "MMCV's", "ratio"]
-COLUMNS += ["MMCV can't"]
+COLUMNS = ["mode", "positions", "channels", "forward ms", "MMCV's", "ratio"]
+COLUMNS += ["training ms", *COLUMNS[4:], "peak MiB", *COLUMNS[4:], "MMCV can't"]
 SIZES = ("14x14", "25x42", "50x84", "100x168", "200x336:256")
-# Maps of weights that MMCV's block holds at once in a backward pass, to tell
-# beforehand what won't fit.
-PEER_MAPS = 4
-
-
-def main() -> None:
-    args = parse_args()
-    dtype = "bfloat16 autocast" if args.amp else "float32"
-    setting = f"mmcv {mmcv.__version__}, {dtype}, batch 1, reduction 2"
-    report = Report("Non-local blocks beside MMCV's", args, __doc__, COLUMNS, setting)
-    curves = {}
-    for height, width, channels in args.sizes:
-        for mode in args.modes:
-            shape = (1, channels, height, width)
-            training, peak = measure(report, mode, shape, args)
-            for name in training:
-                cost = (statistics.median(training[name]), peak[name][0])
-                curve = curves.setdefault((channels, mode, name), [])
-                curve.append((height * width, *cost))
-    report.finish()
-    if args.plot:
-        save_figure(plot(curves), args.plot)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = benchmark_parser(__doc__, 7, 60.0, sizes=SIZES, read=map_size)
-    add = parser.add_argument
-    add("--modes", nargs="+", choices=MODES, default=MODES)
-    add("--amp", action="store_true", help="bfloat16 autocast")
-    add("--sub-sample", action="store_true")
-    add("--room", type=float, default=16.0, help="GiB MMCV's may take (16)")
-    add("--plot", type=Path, help="a figure of cost over positions")
-    return parse(parser)
+PEER_MAPS = 4  # of weights, that MMCV's block holds at once in a backward pass
+# What was trained: channels, mode, block; positions, seconds, MiB.
+Point = tuple[int, str, str, int, float, float]
 
 
 def map_size(text: str) -> tuple[int, int, int]:
     """Read ``50x84:256`` as height, width and channels, which are 1024 if not given."""
     size, _, channels = text.partition(":")
-    try:
-        return *extent(size), int(channels or 1024)
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW or HxW:C") from None
+    return *harness.extent(size), at_least_one(channels or "1024")
+
+
+def main() -> None:
+    parser = harness.benchmark_parser(__doc__, rounds=7)
+    parser.set_defaults(seconds=60.0)
+    add = parser.add_argument
+    how = dict(nargs="+", type=map_size, metavar="HxW:C", help=" ".join(SIZES))
+    add("--sizes", default=[map_size(text) for text in SIZES], **how)
+    add("--modes", nargs="+", choices=MODES, default=MODES)
+    add("--amp", action="store_true", help="bfloat16 autocast")
+    add("--sub-sample", action="store_true")
+    add("--room", type=float, default=16.0, help="GiB MMCV's may take (16)")
+    add("--plot", type=Path, help="a figure of cost over positions")
+    args = harness.parse(parser)
+    dtype = "bfloat16 autocast" if args.amp else "float32"
+    setting = f"mmcv {mmcv.__version__}, {dtype}, batch 1, reduction 2"
+    report = harness.Report("Non-local blocks beside MMCV's", COLUMNS, setting, args)
+    points: list[Point] = []
+    for size, mode in product(args.sizes, args.modes):
+        points += measure(report, mode, *size, args)
+    report.finish()
+    if args.plot:
+        save_figure(plot(points), args.plot)
 
 
 def measure(
-    report: Report, mode: str, shape: tuple[int, ...], args: argparse.Namespace
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Add the row of a mode and a size; return training times and peaks by block."""
-    refusal, runnable, trainable = peer_limits(mode, shape, args)
-    layers = {name: (name, mode, shape[1], args.sub_sample) for name in BLOCKS}
-    x = torch.rand(shape, device=args.device)
-    blocks = {name: build(*layers[name]).to(args.device) for name in runnable}
-    steps = {n: inference_step(block, x, args.amp) for n, block in blocks.items()}
-    forward = times(steps, args)
-    del blocks, steps, x
-    layers = {name: layers[name] for name in trainable}
-    training, peak = training_costs(build, layers, shape, args, args.amp)
-    cells = [mode, f"{shape[2] * shape[3]:,}", str(shape[1])]
-    for measured, *form in ((forward, 1e3, 1), (training, 1e3, 1), (peak, 1, 0)):
-        cells += beside(*(measured.get(name, []) for name in BLOCKS), *form)
-    report.add(*cells, refusal)
-    return training, peak
+    report: harness.Report, mode: str, H: int, W: int, C: int, args: Namespace
+) -> list[Point]:
+    """Add the row of a mode and a size."""
+    why = why_not(mode, H * W, C, args)
+    both = {name: partial(build, name, C, mode, args.sub_sample) for name in BLOCKS}
+    ours = {"nlse_mm": both["nlse_mm"]}
+    runs, trains = (ours if "GiB" in why else both), (ours if why else both)
+    forward = harness.pass_times(runs, (1, C, H, W), args, training=False)
+    training = harness.pass_times(trains, (1, C, H, W), args, training=True)
+    peak = harness.training_peaks(trains, (1, C, H, W), args)
+    cells = beside(forward, BLOCKS, 1e3, 1) + beside(training, BLOCKS, 1e3, 1)
+    report.add(mode, f"{H * W:,}", str(C), *cells, *beside(peak, BLOCKS), why)
+    seconds = {name: statistics.median(own) for name, own in training.items()}
+    return [(C, mode, n, H * W, seconds[n], peak[n][0]) for n in trains]
 
 
-def peer_limits(
-    mode: str, shape: tuple[int, ...], args: argparse.Namespace
-) -> tuple[str, list[str], list[str]]:
-    """Why MMCV's block can't run; which blocks run, and which of them train."""
-    _, channels, height, width = shape
-    queries = height * width
+def why_not(mode: str, queries: int, channels: int, args: Namespace) -> str:
+    """Say why MMCV's block can't be trained; nothing if it can."""
     keys = queries // 4 if args.sub_sample else queries
-    gib = queries * keys * (2 if args.amp else 4) / 2**30
     # The concatenated theta and phi of every pair; repeated first, so twice.
-    gib *= 2 * 2 * (channels // 2) if mode == "concatenation" else PEER_MAPS
-    both, ours = list(BLOCKS), ["nlse_mm"]
+    maps = 2 * 2 * (channels // 2) if mode == "concatenation" else PEER_MAPS
+    gib = maps * queries * keys * (2 if args.amp else 4) / 2**30
     if gib > args.room:
-        return f"needs about {gib:,.0f} GiB", ours, ours
-    if mode == "concatenation":
-        return "backward: it divides the ReLU's output in place", both, ours
-    return "", both, both
+        return f"needs about {gib:,.0f} GiB"
+    is_broken = mode == "concatenation"
+    return "backward: it divides the ReLU's output in place" if is_broken else ""
 
 
-def build(name: str, mode: str, channels: int, sub_sample: bool) -> torch.nn.Module:
+def build(name: str, channels: int, mode: str, sub_sample: bool) -> torch.nn.Module:
     torch.manual_seed(0)
     return BLOCKS[name](channels, mode=mode, sub_sample=sub_sample, zeros_init=False)
 
 
-def plot(curves: dict[tuple, list[tuple]]) -> Figure:
+def plot(points: list[Point]) -> Figure:
     """Draw time and memory over positions, of the channels that most sizes have."""
-    counts = {}
-    for (channels, *_), curve in curves.items():
-        counts[channels] = counts.get(channels, 0) + len(curve)
-    most = max(counts, key=counts.get)
-    modes = list(dict.fromkeys(mode for _, mode, _ in curves))
+    most = statistics.mode(channels for channels, *_ in points)
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (channels, mode, name), curve in curves.items():
-        if channels == most:
-            positions, seconds, mebibytes = zip(*curve, strict=True)
-            style = dict(color=f"C{modes.index(mode)}", label=f"{mode}, {name}")
+    for (i, mode), name in product(enumerate(MODES), BLOCKS):
+        if own := [p[3:] for p in points if p[:3] == (most, mode, name)]:
+            positions, seconds, mib = zip(*own, strict=True)
+            style = dict(color=f"C{i}", label=f"{mode}, {name}")
             line = "-o" if name == "nlse_mm" else "--x"
             left.loglog(positions, seconds, line, **style)
-            right.loglog(positions, mebibytes, line, **style)
+            right.loglog(positions, mib, line, **style)
     left.set(title="training step", xlabel="positions", ylabel="seconds")
     right.set(title="peak memory above the input", xlabel="positions", ylabel="MiB")
     left.legend(fontsize=7)

@@ -1,16 +1,13 @@
 #!/usr/bin/env python
 """Measure what the non-local block adds to Mask R-CNN's inference, and MMCV's.
 
-    tools/analysis/benchmark_detector.py
     tools/analysis/benchmark_detector.py --size 480 640 --rounds 15
 
 The model of configs/mask_rcnn_r50_nl.py with random weights finds objects in one random
-image: as it is, with a block that isn't sub-sampled, with MMCV's in its place (each
-built by the toolbox), and without any. A round runs each once. A row's ratio is the
-median over the rounds of its time divided by that of the model without a block, which
-the noise of a shared machine blurs by a few percent; its share is the time between the
-block's start and end divided by that of the rest of the same inference, which it
-doesn't.
+image: without a block, as it is, with a block that isn't sub-sampled, and with MMCV's
+in its place. The ratio, to the model without one, is blurred by a few percent on a
+shared machine; the share isn't: the time between the block's start and end divided by
+that of the rest of the same inference.
 """
 
 import copy
@@ -18,12 +15,12 @@ import statistics
 from pathlib import Path
 
 import torch
-from benchmark_report import Report
-from harness import Step, benchmark_parser, parse, ratio, times
+from harness import Report, Step, benchmark_parser, now, parse, ratio, times
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
-from torch.utils.benchmark import timer
+
+from nlse_mm.toolbox import DETECTION
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_nl.py"
 COLUMNS = ("block in res4", "seconds", "ratio", "block, ms", "share")
@@ -38,44 +35,27 @@ BLOCKS = {  # changes to the config's plugin
 def main() -> None:
     args = parse(benchmark_parser(__doc__, rounds=11, size=(800, 1333)))
     models = build(args.device)
-    stopwatches = {name: Stopwatch(model) for name, model in models.items()}
+    blocks = {name: stopwatch(model, args.device) for name, model in models.items()}
     image = torch.randint(0, 256, (3, *args.size), dtype=torch.uint8)
     seconds = times({n: inference(m, image) for n, m in models.items()}, args)
     setting = "{} x {}".format(*args.size)
-    report = Report("Mask R-CNN R50's inference", args, __doc__, COLUMNS, setting)
+    report = Report("Mask R-CNN R50's inference", COLUMNS, setting, args)
     for name, own in seconds.items():
         cells = [f"{statistics.median(own):.3f}", f"{ratio(own, seconds['none']):.3f}"]
-        if block := stopwatches[name].seconds[-len(own) :]:
+        if block := blocks[name][-len(own) :]:
             rest = [whole - part for whole, part in zip(own, block, strict=True)]
-            cells += [f"{1e3 * statistics.median(block):.0f}"]
-            cells += [f"{ratio(block, rest):.3f}"]
+            share = f"{ratio(block, rest):.3f}"
+            cells += [f"{1e3 * statistics.median(block):.0f}", share]
         report.add(name, *cells)
     report.finish()
 
 
-class Stopwatch:
-    """The seconds of each forward pass of a model's non-local block, if it has one."""
-
-    def __init__(self, model: nn.Module):
-        self.seconds = []
-        for path, module in model.named_modules():
-            if path.endswith(".nonlocal_block"):
-                module.register_forward_pre_hook(self._start)
-                module.register_forward_hook(self._stop)
-
-    def _start(self, *_) -> None:
-        self._started = timer()
-
-    def _stop(self, *_) -> None:
-        self.seconds.append(timer() - self._started)
-
-
 def build(device: str) -> dict[str, nn.Module]:
-    """The models by the name of their block; all other weights are the same."""
+    """Return the models by the name of their block; all other weights are the same."""
     config = Config.fromfile(CONFIG)
     init_default_scope(config.default_scope)
     config.model.backbone.init_cfg = None
-    models = {}
+    models: dict[str, nn.Module] = {}
     for name, changes in BLOCKS.items():
         cfg = copy.deepcopy(config.model)
         if changes is None:
@@ -84,21 +64,30 @@ def build(device: str) -> dict[str, nn.Module]:
             cfg.backbone.plugins[0].cfg.update(changes)
         torch.manual_seed(0)
         models[name] = MODELS.build(cfg).eval().to(device)
-    stock = models["none"].state_dict()
-    for model in models.values():
-        model.load_state_dict(stock, strict=False)
+        models[name].load_state_dict(models["none"].state_dict(), strict=False)
     return models
 
 
+def stopwatch(model: nn.Module, device: str) -> list[float]:
+    """Return what will hold the seconds of each pass of the model's non-local block."""
+    started, seconds = [], []
+    for path, block in model.named_modules():
+        if path.endswith(".nonlocal_block"):
+            block.register_forward_pre_hook(lambda *_: started.append(now(device)))
+            block.register_forward_hook(
+                lambda *_: seconds.append(now(device) - started.pop())
+            )
+    return seconds
+
+
 def inference(model: nn.Module, image: torch.Tensor) -> Step:
-    from mmdet.structures import DetDataSample
-
     shape = dict(img_shape=image.shape[1:], ori_shape=image.shape[1:])
-    sample = DetDataSample(metainfo=dict(shape, scale_factor=(1.0, 1.0)))
+    metainfo = dict(shape, scale_factor=(1.0, 1.0))
+    sample = DETECTION.module("structures").DetDataSample(metainfo=metainfo)
 
+    @torch.no_grad()
     def step() -> None:
-        with torch.no_grad():
-            model.test_step(dict(inputs=[image], data_samples=[sample.clone()]))
+        model.test_step(dict(inputs=[image], data_samples=[sample.clone()]))
 
     return step
 

@@ -5,13 +5,14 @@
     tools/analysis/benchmark_keypoints.py --rois 300 --device cuda
 
 Regions are as COCO's people: 32 to 400 pixels wide and 1.2 to 2.8 times as high. Maps
-are a bump for each keypoint in noise, or noise alone. Times are medians over the
-rounds, and so is the ratio, of the loop's time to ours.
+are a bump for each keypoint in noise, or noise alone.
 """
 
+from functools import partial
+
 import torch
-from benchmark_report import Report
-from harness import benchmark_parser, beside, parse, times
+from arguments import at_least_one
+from harness import Report, benchmark_parser, beside, parse, times
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,18 +22,17 @@ COLUMNS = ("maps", "loop, ms", "ours", "times as fast", "keypoints within 1 pixe
 
 
 def decode_one_by_one(maps: Tensor, rois: Tensor) -> Tensor:
-    """Detectron2's decoding: resize the map of each region to its pixels."""
+    """Decode as Detectron2: resize the map of each region to its pixels."""
     out = maps.new_zeros((*maps.shape[:2], 4))
+    keypoints = torch.arange(maps.shape[1], device=maps.device)
     for i, (x1, y1, x2, y2) in enumerate(rois.tolist()):
         size = torch.tensor([y2 - y1, x2 - x1]).clamp(min=1)
         height, width = size.ceil().int().tolist()
         surface = F.interpolate(maps[i][None], (height, width), mode="bicubic")[0]
         peak = surface.flatten(1).max(1).values[:, None, None]
-        total = (maps[i] - peak).exp().sum((1, 2))[:, None, None]
-        scores = (surface - peak).exp() / total
+        scores = (surface - peak).exp() / (maps[i] - peak).exp().sum((1, 2), True)
         place = surface.flatten(1).argmax(1)
         y, x = place // width, place % width
-        keypoints = torch.arange(maps.shape[1], device=maps.device)
         out[i, :, 0] = x1 + (x + 0.5) * float(size[1]) / width
         out[i, :, 1] = y1 + (y + 0.5) * float(size[0]) / height
         out[i, :, 2] = surface[keypoints, y, x]
@@ -41,7 +41,7 @@ def decode_one_by_one(maps: Tensor, rois: Tensor) -> Tensor:
 
 
 def random_regions(rois: int, noise_only: bool) -> tuple[Tensor, Tensor]:
-    """Maps (R, 17, 56, 56) and regions (R, 4)."""
+    """Return maps (R, 17, 56, 56) and regions (R, 4)."""
     width = 32 * 12.5 ** torch.rand(rois)
     height = width * (1.2 + 1.6 * torch.rand(rois))
     start = 300 * torch.rand(rois, 2)
@@ -57,19 +57,16 @@ def random_regions(rois: int, noise_only: bool) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     parser = benchmark_parser(__doc__, rounds=5)
-    parser.add_argument("--rois", type=int, default=100, help="regions (100)")
+    parser.add_argument("--rois", type=at_least_one, default=100, help="regions (100)")
     args = parse(parser)
-    setting = f"{args.rois} regions"
-    report = Report("Decoding heatmaps", args, __doc__, COLUMNS, setting)
-    for noise_only in (False, True):
-        data = tuple(t.to(args.device) for t in random_regions(args.rois, noise_only))
+    report = Report("Decoding heatmaps", COLUMNS, f"{args.rois} regions", args)
+    for name in ("bumps", "noise"):
+        data = [t.to(args.device) for t in random_regions(args.rois, name == "noise")]
         ways = dict(loop=decode_one_by_one, ours=heatmaps_to_keypoints)
-        keypoints = {name: way(*data) for name, way in ways.items()}
-        steps = {n: lambda way=way, data=data: way(*data) for n, way in ways.items()}
-        difference = (keypoints["loop"] - keypoints["ours"])[..., :2].abs()
-        near = (difference <= 1).all(-1).float().mean()
-        cells = beside(*times(steps, args).values(), 1e3)
-        report.add("noise" if noise_only else "bumps", *cells, f"{near:.2%}")
+        steps = {n: partial(way, *data) for n, way in ways.items()}
+        loop, ours = (step()[..., :2] for step in steps.values())
+        near = ((loop - ours).abs() <= 1).all(-1).float().mean()
+        report.add(name, *beside(times(steps, args), ways, 1e3), f"{near:.2%}")
     report.finish()
 
 

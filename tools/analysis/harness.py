@@ -1,71 +1,78 @@
-"""Flags, interleaved times and peak memory of all benchmarks.
+"""Measure steps in turns, on a CPU or a GPU, and report them: what benchmarks share."""
 
-A round runs each step once, one after the other: whatever slows the machine for a while
-slows all of them. A ratio is the median, over the rounds, of a step's time divided by
-its peer's in the same round, which is steadier than the times themselves.
-"""
-
-import argparse
+import datetime
 import math
+import platform
+import re
+import shlex
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from arguments import add_output, at_least_one, make_parser
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
-from torch.utils.benchmark import timer  # waits for the GPU where there is one
 
+HOW = """\
+A round runs each step once, one after the other, so that whatever slows the machine
+slows all of them; a ratio is the median over the rounds of a time divided by its peer's
+in the same round. Peak memory is that of a process of its own: on a CPU its high-water
+mark, on a GPU that of PyTorch's allocator."""
+
+Clock = Callable[[], float]
 Step = Callable[[], object]
+Steps = tuple[Step, Step]  # one that warms up, and one that is measured
+Prepare = Callable[..., Steps]
+Peak = tuple[float, float]  # MiB before a step, and the most during it
+Builder = Callable[[], nn.Module]
+Builders = Mapping[str, Builder]
+Shape = tuple[int, ...]
+Measured = dict[str, list[float]]  # by step, a number for each round
 
 
 def extent(text: str) -> tuple[int, int]:
     """Read ``50x84`` as height and width."""
     try:
         height, width = map(at_least_one, text.split("x"))
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not HxW, such as 50x84"
-        ) from None
-    return height, width
+        return height, width
+    except (ValueError, ArgumentTypeError):
+        raise ArgumentTypeError(f"{text!r} is not HxW, such as 50x84") from None
 
 
 def benchmark_parser(
-    doc: str,
-    rounds: int,
-    seconds: float = math.inf,
-    size: tuple[int, int] | None = None,
-    sizes: Sequence[str] = (),
-    read: Callable[[str], tuple] = extent,
-) -> argparse.ArgumentParser:
-    """Make a parser with the flags of all benchmarks, and their defaults.
+    doc: str, rounds: int, size: Shape = (), sizes: Sequence[str] = ()
+) -> ArgumentParser:
+    """Make a parser with the flags of all benchmarks, and these defaults.
 
-    The last paragraph of ``doc`` says how the benchmark measures. Those of one size
-    (H, W) have ``--size``, those of several ``--sizes``, each ``HxW`` or what ``read``
-    reads.
+    The last paragraph of ``doc`` says what is measured.
     """
-    parser = make_parser(doc)
-    add = parser.add_argument
-    number = dict(type=at_least_one)
-    words = f"after one that warms up ({rounds})"
-    add("--rounds", "--repeats", "--repeat", default=rounds, **number, help=words)
-    words = f"after which a case gets no further round, once it had two ({seconds})"
-    add("--seconds", type=float, default=seconds, help=words)
+    parser = make_parser(f"{doc}\n{HOW}")
+    parser.set_defaults(what=doc.strip().split("\n\n")[-1], amp=False)
+    add, number = parser.add_argument, dict(type=at_least_one)
+    words = "after one that warms up (%(default)s)"
+    add("--rounds", "--repeats", "--repeat", **number, default=rounds, help=words)
+    words = "after which a case gets no further round, once it had two (%(default)s)"
+    add("--seconds", type=float, default=math.inf, help=words)
     if size:
         add("--size", **number, nargs=2, default=size, metavar=("H", "W"))
     if sizes:
-        default = [read(text) for text in sizes]
-        how = dict(nargs="+", type=read, metavar="HxW", help=" ".join(sizes))
-        add("--sizes", default=default, **how)
+        how = dict(nargs="+", type=extent, metavar="HxW", help=" ".join(sizes))
+        add("--sizes", default=[extent(text) for text in sizes], **how)
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--threads", **number, help="of a CPU; all cores by default")
     add_output(parser, help="a Markdown file for the table")
     return parser
 
 
-def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def parse(parser: ArgumentParser) -> Namespace:
     """Parse the command line, and set threads and seed."""
     args = parser.parse_args()
     if args.threads:
@@ -74,29 +81,31 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return args
 
 
+def now(device: str, clock: Clock = time.perf_counter) -> float:
+    """Return the time on ``clock`` when ``device`` has done all it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return clock()
+
+
 def times(
-    steps: Mapping[str, Step],
-    args: argparse.Namespace,
-    clock: Callable[[], float] = timer,
-) -> dict[str, list[float]]:
-    """Time ``steps`` in turns, ``args.rounds`` times after a round that warms up.
+    steps: Mapping[str, Step], args: Namespace, clock: Clock = time.perf_counter
+) -> Measured:
+    """Return the seconds of ``steps`` in ``args.rounds`` rounds, after one to warm up.
 
     After ``args.seconds`` no further round begins, once there were two. Where there is
     nothing to compare, the round that warms up may be the only one.
-
-    Returns:
-        Seconds of each step in each round.
     """
-    seconds = {name: [] for name in steps}
-    started = timer()
+    seconds: Measured = {name: [] for name in steps}
+    end = time.perf_counter() + args.seconds
     least = 3 if len(steps) > 1 else 1
     for done in range(args.rounds + 1):
-        if done >= least and timer() - started > args.seconds:
+        if done >= least and time.perf_counter() > end:
             break
         for name, step in steps.items():
-            start = clock()
+            start = now(args.device, clock)
             step()
-            seconds[name].append(clock() - start)
+            seconds[name].append(now(args.device, clock) - start)
     return {name: own[1:] or own for name, own in seconds.items()}
 
 
@@ -106,113 +115,134 @@ def ratio(own: Sequence[float], peer: Sequence[float]) -> float:
 
 
 def beside(
-    own: Sequence[float], peer: Sequence[float], scale: float = 1, digits: int = 0
+    measured: Measured, names: Iterable[str], scale: float = 1, digits: int = 0
 ) -> list[str]:
-    """Write a quantity, its peer's and the ratio; a dash is what wasn't measured."""
-    median = [scale * statistics.median(v) if v else None for v in (own, peer)]
-    cells = ["-" if m is None else f"{m:.{digits}f}" for m in median]
+    """Format two steps' medians and their ratio; a dash is what isn't measured."""
+    own, peer = both = [measured.get(name, []) for name in names]
+    cells = [f"{scale * statistics.median(v):.{digits}f}" if v else "-" for v in both]
     # A peak is 0 where a step is so small that it takes no new page.
     is_known = own and peer and all(peer)
     return [*cells, f"{ratio(own, peer):.2f}" if is_known else "-"]
 
 
-def peak_mib(
-    prepare: Callable[..., tuple[Step, Step]], *arguments, device: str
-) -> tuple[float, float]:
-    """Measure the memory of a step in a fresh process, since a peak never sinks.
+def peak_mib(prepare: Prepare, device: str, *arguments: object) -> Peak:
+    """Return the MiB before a step and at its peak, in a fresh process.
 
-    Args:
-        prepare: A function of a module. Returns a small step, which warms up, and the
-            step that is measured.
-        arguments: Its arguments.
-        device: On a CPU the process's high-water mark counts, on a GPU the allocator.
-
-    Returns:
-        MiB before the step, and at its peak.
+    ``prepare``, a function of a module, makes the steps from ``device`` and
+    ``arguments``.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        threads = torch.get_num_threads()
-        return pool.submit(_peak_mib, prepare, arguments, device, threads).result()
+    torch.cuda.empty_cache()  # else what is free here is taken, for another process
+    start = (get_context("spawn"), torch.set_num_threads, (torch.get_num_threads(),))
+    with ProcessPoolExecutor(1, *start) as pool:
+        return pool.submit(peak_here, prepare, device, *arguments).result()
 
 
-def _peak_mib(
-    prepare: Callable, arguments: tuple, device: str, threads: int
-) -> tuple[float, float]:
-    torch.set_num_threads(threads)
-    warm_up, step = prepare(*arguments)
+def peak_here(prepare: Prepare, device: str, *arguments: object) -> Peak:
+    """Return what :func:`peak_mib` does, where freed memory may hide some of it."""
+    warm_up, step = prepare(device, *arguments)
     warm_up()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return before / 2**20, torch.cuda.max_memory_allocated() / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # the mark falls to what is used now
-    before = _high_water_mib()
+        before, most = torch.cuda.memory_allocated, torch.cuda.max_memory_allocated
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # falls to what is used now
+        before = most = _high_water
+    start = before()
     step()
-    return before, _high_water_mib()
+    return start / 2**20, most() / 2**20
 
 
-def _high_water_mib() -> float:
+def _high_water() -> int:
     status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
-def training_step(module: nn.Module, x: Tensor, amp: bool = False) -> Step:
-    """Return a forward pass in training mode and the backward pass from ones."""
+def pass_of(module: nn.Module, x: Tensor, training: bool, amp: bool = False) -> Step:
+    """Return an inference of ``x``; in training, with a backward pass from ones."""
 
     def step() -> None:
         x.grad = None
-        module.train()
+        module.train(training)
         module.zero_grad()
-        with _autocast(x, amp):
+        autocast = torch.autocast(x.device.type, torch.bfloat16, enabled=amp)
+        with torch.set_grad_enabled(training), autocast:
             y = module(x)
-        outputs = [y] if isinstance(y, Tensor) else list(y)
-        torch.autograd.backward(outputs, [torch.ones_like(out) for out in outputs])
+        if training:
+            outputs = [y] if isinstance(y, Tensor) else list(y)
+            torch.autograd.backward(outputs, [torch.ones_like(out) for out in outputs])
 
     return step
 
 
-def inference_step(module: nn.Module, x: Tensor, amp: bool = False) -> Step:
-    """Return a forward pass without gradients."""
-
-    def step() -> None:
-        module.eval()
-        with torch.no_grad(), _autocast(x, amp):
-            module(x)
-
-    return step
+def passes(
+    device: str, build: Builder, shape: Shape, training: bool, amp: bool
+) -> Steps:
+    """Return a pass of a small input and one of ``shape``, through the same module."""
+    module, how = build().to(device), dict(device=device, requires_grad=training)
+    small, full = torch.rand(*shape[:2], 8, 8, **how), torch.rand(shape, **how)
+    return pass_of(module, small, training, amp), pass_of(module, full, training, amp)
 
 
-def training_costs(
-    build: Callable[..., nn.Module],
-    layers: Mapping[str, tuple],
-    shape: tuple[int, ...],
-    args: argparse.Namespace,
-    amp: bool = False,
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Measure a training step of ``build(*arguments)`` for each of ``layers``.
+def pass_times(
+    builders: Builders, shape: Shape, args: Namespace, training: bool
+) -> Measured:
+    """Return the seconds of a pass of each module that ``builders`` build."""
+    how = (shape, training, args.amp)
+    built = {n: passes(args.device, build, *how) for n, build in builders.items()}
+    return times({name: full for name, (_, full) in built.items()}, args)
 
-    Returns:
-        The seconds of each round, and MiB at the peak above the input.
+
+def training_peaks(builders: Builders, shape: Shape, args: Namespace) -> Measured:
+    """Return the MiB that each module's training pass takes above its input."""
+    how = (shape, True, args.amp)
+    peaks = {n: peak_mib(passes, args.device, b, *how) for n, b in builders.items()}
+    # The kernel counts in batches, so that a tiny step may seem to free some.
+    return {name: [max(0.0, most - start)] for name, (start, most) in peaks.items()}
+
+
+@dataclass
+class Report:
+    """A table: each row on stderr as it comes, then all, and as a Markdown file.
+
+    ``setting`` is what the numbers depend on, beside the machine and the rounds.
     """
-    x = torch.rand(shape, device=args.device, requires_grad=True)
-    built = {name: build(*layer).to(args.device) for name, layer in layers.items()}
-    seconds = times({n: training_step(b, x, amp) for n, b in built.items()}, args)
-    del built, x
-    peak = {}
-    for name, layer in layers.items():
-        prepared = (_prepare_training, build, layer, shape, args.device, amp)
-        before, most = peak_mib(*prepared, device=args.device)
-        peak[name] = [most - before]
-    return seconds, peak
+
+    title: str
+    columns: Sequence[str]
+    setting: str
+    args: Namespace
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, *cells: str) -> None:
+        """Add a row; cells that are missing at its end stay empty."""
+        cells += ("",) * (len(self.columns) - len(cells))
+        self.rows.append(cells)
+        print(" | ".join(cells), file=sys.stderr, flush=True)
+
+    def finish(self, *notes: str) -> None:
+        """Print the table and the ``notes`` below it, and write them."""
+        common = f"torch {torch.__version__}, {self.args.rounds} rounds"
+        where = f"{datetime.date.today()}, {machine(self.args.device)}"
+        setting = f"{where}, {common}, {self.setting}"
+        table = Table(*self.columns, title=f"{self.title}\n{setting}")
+        for row in self.rows:
+            table.add_row(*row)
+        Console(width=180).print(table, markup=False)
+        print(*notes, sep="\n")
+        if not self.args.output:
+            return
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        rows = [self.columns, ["---"] * len(self.columns), *self.rows]
+        lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        fence = f"```bash\npython tools/analysis/{command}\n```"
+        head = (f"# {self.title}", f"{setting}.", fence, self.args.what, HOW)
+        self.args.output.parent.mkdir(parents=True, exist_ok=True)
+        self.args.output.write_text("\n\n".join([*head, lines, *notes]) + "\n")
 
 
-def _prepare_training(build, layer, shape, device, amp) -> tuple[Step, Step]:
-    module = build(*layer).to(device)
-    small = torch.rand(*shape[:2], 8, 8, device=device, requires_grad=True)
-    x = torch.rand(shape, device=device, requires_grad=True)
-    return training_step(module, small, amp), training_step(module, x, amp)
-
-
-def _autocast(x: Tensor, enabled: bool) -> torch.autocast:
-    return torch.autocast(x.device.type, torch.bfloat16, enabled=enabled)
+def machine(device: str) -> str:
+    """Return the device's name, and how many of a processor's cores are used."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{[*names, platform.machine()][0]}, {torch.get_num_threads()} cores"
