@@ -216,8 +216,8 @@ class _NonLocalNd(nn.Module):
         if self.mode == "gaussian":
             # The map itself is queries and keys: D = C, and views of it do.
             (g,) = project(x, self.g)  # (N, Q, E)
-            key = rows(self.phi(x) if self.sub_sample else x)  # (N, Q, C)
-            return rows(x), key, g
+            query = rows(x)  # (N, P, C); first, as the gradients' sum has an order
+            return query, rows(self.phi(x) if self.sub_sample else x), g  # (N, Q, C)
         theta, phi, g = project(x, self.theta, self.phi, self.g)
         return theta, phi, g
 

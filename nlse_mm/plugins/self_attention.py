@@ -238,10 +238,10 @@ class SelfAttention2d(nn.Module):
         """Compute the content's queries (N, h, D, P), scaled, and keys (N, h, D, Q)."""
         split = (self.num_heads, self.in_channels // self.num_heads)
         query = self.query(x[:, :, :: self.stride, :: self.stride])  # (N, C, U, V)
-        query = query.flatten(2).unflatten(1, split)  # (N, h, D, P)
+        # The queries, (N, h, D, P), are scaled: there are P Q products.
+        query = query.flatten(2).unflatten(1, split) / math.sqrt(split[1])
         key = self.key(x).flatten(2).unflatten(1, split)  # (N, h, D, Q)
-        # The queries are scaled, not the products, of which there are P x Q.
-        return query / math.sqrt(split[1]), key
+        return query, key
 
     def _mix_heads(self, means: Tensor) -> Tensor:
         """Mix the heads' means (N, h, B, C) to outputs (N, B, E)."""
