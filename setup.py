@@ -1,3 +1,4 @@
+import runpy
 import shutil
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class WithMim(build_py):
         package = Path(self.build_lib, "nlse_mm")
         for top in FOLDERS:
             shutil.copytree(package / top, package / ".mim" / top, dirs_exist_ok=True)
-        shutil.copy(ROOT / "configs" / "model-index.yml", package / ".mim")
+        runpy.run_path(str(ROOT / "tools" / "model_index.py"))["main"](package / ".mim")
 
 
 WEIGHTS = ["huggingface_hub", "safetensors"]
@@ -56,7 +57,7 @@ setup(
         if path.is_dir() and path.name != "__pycache__"
     ],
     package_dir={f"nlse_mm.{top}": top for top in FOLDERS},
-    package_data={"": ["*.py", "*.sh"], "nlse_mm.configs": ["*.md", "*.yml"]},
+    package_data={"": ["*.py", "*.sh"], "nlse_mm.configs": ["*.md"]},
     cmdclass={"build_py": WithMim},
     # No mm* package is a hard requirement: the forks that keep the import names have
     # other distribution names, and pip would overwrite them.

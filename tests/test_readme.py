@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from documented.fences import DOCUMENTS, ROOT, commands, snippets
+from fences import DOCUMENTS, ROOT, commands, snippets
 from mmengine.config import Config
 from mmengine.registry import MODELS
 

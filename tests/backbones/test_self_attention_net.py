@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from nlse_mm.analysis import look_at_heads
+from nlse_mm.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -43,7 +44,7 @@ def test_a_pyramid_and_its_gradients():
     ],
 )
 def test_wrong_arguments_end_in_a_sentence(kwargs, sentence):
-    with pytest.raises(Exception, match=sentence):
+    with pytest.raises(ConfigError, match=sentence):
         build(**kwargs)
 
 

@@ -1,8 +1,8 @@
 """The far-cue models: the trunk can't see the mark, a block can."""
 
-import sys
 from pathlib import Path
 
+import make_far_cue
 import mmcv
 import numpy as np
 import pytest
@@ -11,9 +11,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "data"))
-import make_far_cue  # noqa: E402
-
 SMALL = sorted(p.stem for p in (ROOT / "configs/tiny").glob("far_cue_faster*.py"))
 LARGE = sorted(p.stem for p in (ROOT / "configs/tiny").glob("far_cue_large*.py"))
 BASELINES = ("far_cue_faster_rcnn_r18", "far_cue_large_faster_rcnn_r18")

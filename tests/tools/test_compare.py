@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import compare
+import cv2
 import numpy as np
 import pytest
 from comparison import run as run_module
@@ -314,4 +315,7 @@ def test_the_reports_hold_every_number(tmp_path):
     assert rows[1][5] == ""  # the first has no p
     assert float(rows[3][5]) == pytest.approx(welch([0.9, 0.7], [0.1, 0.2]))
     figure(table, tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    figure(tabulate(results | dict(more=results["base"]), ["ap"]), tmp_path / "b.png")
+    both = [cv2.imread(str(tmp_path / name)) for name in ("a.png", "b.png")]
+    assert all(np.ptp(image) > 100 for image in both)
+    assert not np.array_equal(*both)

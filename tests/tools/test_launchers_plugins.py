@@ -1,12 +1,8 @@
 """A plugin that can't learn, in a training as the launchers start it."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("mmdet")
-sys.path.insert(0, str(Path(__file__).parent / "launcher_toy"))
 from run import dist_train, finish, train
 
 UNUSED = (

@@ -5,16 +5,12 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "configs" / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "configs/README.md", *ROOT.glob("docs/**/*.md")]
 
 
 def snippets(language: str) -> Iterator[tuple[str, str]]:
-    """The name and the text of every block that begins with three ticks, language."""
+    """Yield name and text of every block that begins with three ticks and language."""
     for path in DOCUMENTS:
         found = re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
         for number, body in enumerate(found):
@@ -22,10 +18,7 @@ def snippets(language: str) -> Iterator[tuple[str, str]]:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """The name and the words of every line of every bash block.
-
-    A backslash at the end of a line joins it with the next; comments are left out.
-    """
+    """Yield name and words of every command of every bash block, comments left out."""
     for name, body in snippets("bash"):
         for number, line in enumerate(body.replace("\\\n", " ").splitlines()):
             if words := shlex.split(line, comments=True):
