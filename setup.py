@@ -57,7 +57,7 @@ setup(
         if path.is_dir() and path.name != "__pycache__"
     ],
     package_dir={f"nlse_mm.{top}": top for top in FOLDERS},
-    package_data={"": ["*.py", "*.sh"], "nlse_mm.configs": ["*.md"]},
+    package_data={"": ["*.py", "*.sh", "py.typed"], "nlse_mm.configs": ["*.md"]},
     cmdclass={"build_py": WithMim},
     # No mm* package is a hard requirement: the forks that keep the import names have
     # other distribution names, and pip would overwrite them.
@@ -70,6 +70,7 @@ setup(
         "tests": [
             "pytest",
             "pytest-xdist",
+            "mypy",
             "ruff",
             "onnx",
             "onnxscript",

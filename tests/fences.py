@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "configs/README.md", *ROOT.glob("docs/**/*.md")]
+NAMED = ("README.md", "CONTRIBUTING.md", "configs/README.md")
+DOCUMENTS = [*(ROOT / name for name in NAMED), *ROOT.glob("docs/**/*.md")]
 
 
 def snippets(language: str) -> Iterator[tuple[str, str]]:
