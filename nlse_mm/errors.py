@@ -1,4 +1,4 @@
-"""What is raised on purpose, at a user's setting, file or argument.
+"""Errors raised on purpose, for a user error in a setting, a file or an argument.
 
 Each message is one sentence that names the key, the value and what is allowed. The
 launchers print it, without a traceback, and end with exit code 2.
@@ -6,7 +6,7 @@ launchers print it, without a traceback, and end with exit code 2.
 
 
 class ConfigError(ValueError):
-    """A setting, a file or an argument that can't be used."""
+    """Report a setting, a file or an argument that can't be used."""
 
     def __str__(self) -> str:
         """Return the sentence; a KeyError's own ``str`` is its ``repr``."""
@@ -14,20 +14,20 @@ class ConfigError(ValueError):
 
 
 class ArgumentError(ConfigError, TypeError):
-    """An argument of a wrong name, type or value."""
+    """Report an argument of a wrong name, type or value."""
 
 
 class CheckpointError(ConfigError, RuntimeError):
-    """A checkpoint that can't be used."""
+    """Report a checkpoint that can't be used."""
 
 
 class UnknownNameError(ConfigError, KeyError):
-    """A name under which nothing is registered."""
+    """Report a name under which nothing is registered."""
 
 
 class MissingFileError(ConfigError, FileNotFoundError):
-    """A file or folder that isn't there."""
+    """Report a file or folder that isn't there."""
 
 
 class MissingPackageError(ConfigError, ImportError):
-    """A package that isn't installed, or can't be imported."""
+    """Report a package that isn't installed, or can't be imported."""

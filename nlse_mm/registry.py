@@ -1,8 +1,8 @@
-"""Children of MMEngine's registries, all in the scope ``nlse_mm``.
+"""Define children of MMEngine's registries, all in the scope ``nlse_mm``.
 
 A config that writes ``type='nlse_mm.X'`` needs no ``custom_imports``: MMEngine imports
-this module by the scope's name, and the ``locations`` the first time a name is looked
-up. Nothing here imports a toolbox, so any one may be missing, or broken.
+this module by the scope's name, and the ``locations`` when the first name is resolved.
+Nothing here imports a toolbox, so any one may be missing, or broken.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ _ROOMS = tuple(t.room for t in TOOLBOXES if installed(t.scope))
 
 
 class _Registry(mmengine.Registry):
-    """A registry that does without the rooms whose toolbox can't be imported."""
+    """Register all but the rooms whose toolbox can't be imported."""
 
     def import_from_location(self) -> None:
         """Import the locations, each once; note what a toolbox's room raised."""

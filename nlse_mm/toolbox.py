@@ -1,4 +1,4 @@
-"""The toolboxes that nlse_mm extends: one table, and what is looked up in it.
+"""List the toolboxes that nlse_mm extends in one table, and find what they have.
 
 Nothing else in the package names a toolbox, but for the room that extends one.
 """
@@ -20,7 +20,7 @@ from .errors import MissingPackageError, UnknownNameError
 
 @dataclass(frozen=True)
 class Toolbox:
-    """What we know of one toolbox.
+    """Describe one toolbox.
 
     Args:
         scope: Its registry scope, which is its package's name.
@@ -47,7 +47,7 @@ class Toolbox:
         return import_module(f"{self.scope}.{name}")
 
     def owns(self, cls: Any) -> bool:
-        """Whether a class, or a function, is the toolbox's own."""
+        """Return whether a class, or a function, is the toolbox's own."""
         return package_of(cls) == self.scope
 
 
@@ -137,12 +137,12 @@ def package_of(cls: Any) -> str:
 
 
 def is_stock(cls: type) -> bool:
-    """Whether a class is a toolbox's own, or of MMCV or MMEngine."""
+    """Return whether a class is a toolbox's own, or of MMCV or MMEngine."""
     return package_of(cls) in ("mmcv", "mmengine", *(t.scope for t in TOOLBOXES))
 
 
 def installed(package: str) -> bool:
-    """Whether there is a ``package`` to import, found out without importing it."""
+    """Return whether there is a ``package`` to import, without importing it."""
     try:
         return find_spec(package) is not None
     except (AttributeError, ImportError, TypeError, ValueError):  # not a name
@@ -151,7 +151,7 @@ def installed(package: str) -> bool:
 
 @cache
 def import_error(module: str) -> str | None:
-    """Return what importing ``module`` raises, in one line; None if it can be imported.
+    """Return what importing ``module`` raises; None if it can be imported.
 
     Tried once in a process: a second attempt could find half of a toolbox's names
     registered, and complain about those.
@@ -165,7 +165,7 @@ def import_error(module: str) -> str | None:
 
 @cache
 def why_broken(scope: str, *kinds: str) -> str | None:
-    """Say which import of an installed toolbox fails, and with what; None if none.
+    """Return which import of an installed toolbox fails, and why; None if none.
 
     MMEngine swallows an ImportError of ``SCOPE.registry``, and then finds no name.
 

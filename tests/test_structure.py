@@ -105,10 +105,10 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Hidden
 import torch
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 DefaultScope.get_instance('test', scope_name='{used}')
-line = dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')
-trunk = MODELS.build(dict(type='nlse_mm.ResNet', depth=18, plugins=[line]))
+entry = dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block')
+backbone = MODELS.build(dict(type='nlse_mm.ResNet', depth=18, plugins=[entry]))
 assert HOOKS.get('nlse_mm.CheckpointHook').__module__.startswith('nlse_mm')
-assert trunk(torch.rand(1, 3, 64, 64))[3].shape == (1, 512, 2, 2)
+assert backbone(torch.rand(1, 3, 64, 64))[3].shape == (1, 512, 2, 2)
 assert '{hidden}' not in sys.modules
 try:
     import {hidden}

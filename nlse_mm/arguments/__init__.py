@@ -1,4 +1,4 @@
-"""What a config hands to a constructor: is it what the constructor takes?"""
+"""Check what a config hands to a constructor against what the constructor takes."""
 
 from .checked import CONFIGS, checked, is_registered
 from .hints import fits

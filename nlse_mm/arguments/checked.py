@@ -7,7 +7,7 @@ would change a training silently; one that it stumbles over would end in a trace
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS, Registry
 
@@ -22,19 +22,32 @@ from .stock import SCOPE, check_names, check_stock, stock_parameters
 CONFIGS = dict(
     norm_cfg="BN", conv_cfg="Conv2d", act_cfg="ReLU", dcn="DCNv2", init_cfg="Kaiming"
 )
-# What arguments inside them take whose signatures don't say it.
+# What arguments inside them take that have no annotation.
 _INSIDE = dict(checkpoint=str, val=float)
 
-Target = TypeVar("Target", bound=Callable)
+Target = TypeVar("Target", bound=Callable[..., Any])
 
 
+@overload
+def checked(target: Target) -> Target: ...
+
+
+@overload
 def checked(
-    target: Target | None = None,
     *,
     at_least: Mapping[str, float] | None = None,
     itself: Sequence[str] = (),
     models: Sequence[str] = (),
-) -> Target:
+) -> Callable[[Target], Target]: ...
+
+
+def checked(
+    target: Callable[..., Any] | None = None,
+    *,
+    at_least: Mapping[str, float] | None = None,
+    itself: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> Callable[..., Any]:
     """Make a class or a function refuse arguments that its annotations don't allow.
 
     What a class hands on by ``**kwargs`` is checked against the signatures of its stock
@@ -54,21 +67,21 @@ def checked(
         return functools.partial(
             checked, at_least=at_least, itself=itself, models=models
         )
-    is_class = inspect.isclass(target)
-    function = target.__init__ if is_class else target
+    cls = target if inspect.isclass(target) else None
+    function = target if cls is None else cls.__init__
     signature = inspect.signature(function)
     is_ours = (getattr(function, "__module__", None) or "").startswith(SCOPE)
     hints = hints_of(function) if is_ours else {}
     parameters = signature.parameters
-    is_open = not is_class and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    is_open = cls is None and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     taken = stock_parameters(target)
     name = f"{SCOPE}.{target.__name__}"
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         # A subclass of the user's may have put another parent behind this class.
-        is_sub = is_class and args and type(args[0]) is not target
-        allowed = stock_parameters(type(args[0]), target) if is_sub else taken
+        is_sub = cls is not None and args and type(args[0]) is not cls
+        allowed = stock_parameters(type(args[0]), cls) if is_sub else taken
         if not is_open:
             check_names(name, kwargs, allowed)
         given = _bound(name, signature, args, kwargs)
@@ -79,27 +92,27 @@ def checked(
             least = (at_least or {}).get(key)
             if given[key] is not parameters[key].default:
                 _check_value(f"{name}: {key}", given[key], hints[key], least)
-        if is_class:
+        if cls is not None:
             stock = {n: p for n, p in allowed.items() if n not in hints}
             check_stock(name, given, stock)
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            said = layer_refusal(error, given)
-            if said is None:
+            reason = layer_refusal(error, given)
+            if reason is None:
                 raise
-            raise ArgumentError(f"{name}: MMCV refuses {said}") from error
+            raise ArgumentError(f"{name}: MMCV refuses {reason}") from error
 
     # For what inspects signatures without following wrappers: MMEngine's managers.
-    call.__signature__ = signature
-    if not is_class:
+    vars(call)["__signature__"] = signature
+    if cls is None:
         return call
-    target.__init__ = call
-    return target
+    cls.__init__ = call  # type: ignore[method-assign]  # what a decorator is for
+    return cls
 
 
 def is_registered(name: str, registry: Registry = MODELS) -> bool:
-    """Whether ``registry``, in the active scope, has that name."""
+    """Return whether ``registry``, in the active scope, has that name."""
     return _registered(name, registry) is not None
 
 
@@ -120,9 +133,12 @@ def _check_value(name: str, value: Any, hint: Any, least: float | None) -> None:
 
 
 def _bound(
-    name: str, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
+    name: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> dict[str, Any]:
-    """The arguments by name, those of ``**kwargs`` among them."""
+    """Return the arguments by name, those of ``**kwargs`` among them."""
     try:
         bound = signature.bind(*args, **kwargs).arguments
     except TypeError as error:
@@ -138,9 +154,9 @@ def _bound(
 
 
 def _check_config(name: str, key: str, value: Any) -> None:
-    """ArgumentError for a config that names nothing to build.
+    """Raise ArgumentError for a config that names nothing to build.
 
-    None and an empty dict pass: whoever builds from it says whether that will do.
+    None and an empty dict pass: whether those will do is up to what builds from them.
     """
     if value is None or value == {}:
         return
@@ -159,7 +175,7 @@ def _check_type(key: str, config: Any, registry: Registry) -> None:
     kind = config["type"]
     built = _registered(kind, registry) if isinstance(kind, str) else kind
     if callable(built):
-        # What it doesn't take, whoever builds it says: some keys are the builder's.
+        # Unknown keys are left to what builds it: some are the builder's own.
         inside = {k: v for k, v in config.items() if k != "type"}
         check_stock(key, inside, stock_parameters(built), hints=_INSIDE)
         return

@@ -1,4 +1,4 @@
-"""Does a value fit a type annotation, and how is that annotation said in words?"""
+"""Match values with type annotations, and describe an annotation in words."""
 
 import inspect
 import math
@@ -52,8 +52,8 @@ STOCK_HINTS: dict[str, Any] = dict(
 )
 
 
-def hints_of(function: Callable) -> dict[str, Any]:
-    """The annotations of a function's arguments, without those of ``*`` and ``**``."""
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function's arguments but for ``*`` and ``**``."""
     hints = get_type_hints(function, include_extras=True)
     stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.items()
@@ -61,7 +61,7 @@ def hints_of(function: Callable) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether ``value`` is of the type ``hint``.
+    """Return whether ``value`` is of the type ``hint``.
 
     A bool is no integer, but 0 and 1 may stand for one; an integer is a number, NaN and
     infinity are none; a list may stand for a tuple, a ``ConfigDict`` for a dict.
@@ -71,6 +71,7 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(fits(value, part) for part in parts)
     if origin is Literal:
+        # By type too: True == 1, and a config that means the one isn't the other.
         return any(type(value) is type(part) and value == part for part in parts)
     if hint in _RULES:
         return _RULES[hint](value)
@@ -85,7 +86,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def fits_loosely(value: Any, hint: Any) -> bool:
-    """Whether ``value`` may be meant by the ``hint`` of a stock signature.
+    """Return whether ``value`` may be meant by the ``hint`` of a stock signature.
 
     These err in which container it is, in what is in it, and in whether it may be None.
     """
@@ -99,7 +100,7 @@ def fits_loosely(value: Any, hint: Any) -> bool:
 
 
 def describe(hint: Any, above: str = "") -> str:
-    """Say a type in words; ``above`` follows what is a number."""
+    """Describe a type in words; ``above`` follows what is a number."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(part, above) for part in parts)
@@ -137,7 +138,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    # A collection, because looking into a generator would empty it.
+    # A collection, because checking what is in a generator would empty it.
     is_filled = isinstance(value, Collection) and _is_container(value)
     return is_filled and not isinstance(value, Mapping | Set)
 

@@ -1,4 +1,4 @@
-"""What the toolboxes' own code refused, and which argument it was."""
+"""Find which argument the toolboxes' own code refused, and why."""
 
 import dis
 import linecache
@@ -28,7 +28,7 @@ Frames = list[tuple[FrameType, int]]
 
 
 def refusal(error: Exception, given: Mapping[str, Any]) -> str | None:
-    """Say which of the arguments ``given`` a stock constructor refused, and why.
+    """Return which of the arguments ``given`` a stock constructor refused, and why.
 
     Args:
         error: What it raised, caught in the function that called it.
@@ -46,20 +46,21 @@ def refusal(error: Exception, given: Mapping[str, Any]) -> str | None:
 
 
 def layer_refusal(error: Exception, given: Mapping[str, Any]) -> str | None:
-    """Say as ``refusal`` why MMCV built no layer from a config in ``given``."""
+    """Return, as ``refusal``, why MMCV built no layer from a config in ``given``."""
     frames = frames_of(error.__traceback__)
+    # From the innermost code that isn't stock: what that called is MMCV's.
     last = max(i for i, (frame, _) in enumerate(frames) if not is_stock(frame))
     for place, (frame, _) in enumerate(frames[last:]):
         key = _BUILDERS.get(frame.f_code.co_name)
-        if place and given.get(key) is not None:
+        if place and key is not None and given.get(key) is not None:
             return blame(error, {key: given[key]}, frames)
     return None
 
 
 def blame(error: Exception, given: Mapping[str, Any], frames: Frames) -> str:
-    """The arguments that the message names, else the innermost line that names any."""
-    lines = (_statement(*place) for place in reversed(frames))
-    for text in (str(error), *lines):
+    """Return the arguments that the message names, or the innermost statement does."""
+    statements = (_statement(*place) for place in reversed(frames))
+    for text in (str(error), *statements):
         named = [key for key in given if re.search(rf"\b{re.escape(key)}\b", text)]
         if named:
             break
@@ -72,7 +73,7 @@ def blame(error: Exception, given: Mapping[str, Any], frames: Frames) -> str:
 
 
 def frames_of(traceback: TracebackType | None) -> Frames:
-    """Frame and line number of the calls that led to an exception, outermost first."""
+    """Return frame and line number of the calls that led to it, outermost first."""
     frames = []
     while traceback:
         frames.append((traceback.tb_frame, traceback.tb_lineno))
@@ -81,12 +82,12 @@ def frames_of(traceback: TracebackType | None) -> Frames:
 
 
 def is_stock(frame: FrameType) -> bool:
-    """Whether it runs code of a toolbox, or of the libraries below them."""
+    """Return whether it runs code of a toolbox, or of the libraries below them."""
     return is_stock_module(frame.f_globals.get("__name__", ""))
 
 
 def is_meant(error: Exception) -> bool:
-    """Whether a ``raise`` threw it, or a library; else it is a fault of its line."""
+    """Return whether a ``raise`` threw it, or a library; else its code is at fault."""
     traceback = last_of(error.__traceback__)
     return traceback is not None and (
         is_stock(traceback.tb_frame) or is_raised(traceback)
@@ -101,25 +102,25 @@ def last_of(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def is_raised(traceback: TracebackType) -> bool:
-    """Whether the frame of the innermost part was at a ``raise`` statement."""
+    """Return whether the frame of the innermost part was at a ``raise`` statement."""
     code = traceback.tb_frame.f_code.co_code
     return code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def is_stock_module(name: str) -> bool:
-    """Whether a module of that name is a toolbox's, or of the libraries below them."""
+    """Return whether a module of that name is a toolbox's, or of a library below."""
     return name.split(".")[0] in _STOCK
 
 
 def _reason(error: Exception, frame: FrameType, number: int) -> str:
     # A KeyError's str() is the repr of its message.
     is_key = isinstance(error, KeyError) and len(error.args) == 1
-    said = str(error.args[0] if is_key else error) or _assertion(frame, number)
-    return f"{type(error).__name__}: {' '.join(said.split())}"
+    message = str(error.args[0] if is_key else error) or _assertion(frame, number)
+    return f"{type(error).__name__}: {' '.join(message.split())}"
 
 
 def _assertion(frame: FrameType, number: int) -> str:
-    """The whole ``assert`` of which a line failed."""
+    """Return the whole ``assert`` of which a line failed."""
     first = number
     while first > number - 10 and not _line(frame, first).startswith("assert"):
         first -= 1
@@ -127,7 +128,7 @@ def _assertion(frame: FrameType, number: int) -> str:
 
 
 def _statement(frame: FrameType, number: int) -> str:
-    """The source from a line until its brackets are closed."""
+    """Return the source from a line until its brackets are closed."""
     text = ""
     for place in range(number, number + 20):
         line = _line(frame, place)

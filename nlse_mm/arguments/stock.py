@@ -14,12 +14,12 @@ SCOPE = "nlse_mm"
 
 
 def stock_parameters(
-    cls: Callable, start: type | None = None
+    cls: Callable[..., Any], start: type | None = None
 ) -> dict[str, inspect.Parameter]:
-    """What a class takes by name, itself or by handing ``**kwargs`` to its parents.
+    """Return what a class takes by name, itself or by ``**kwargs`` for its parents.
 
     Of a function, which may be registered as well, its own parameters. What code of the
-    user's own takes may be anything, whatever its signature says: annotated so.
+    user's own takes may be anything, whatever its annotations: it has Any for each.
 
     Args:
         cls: The class.
@@ -31,7 +31,7 @@ def stock_parameters(
     for parent in cls.__mro__[cls.__mro__.index(start or cls) :]:
         if "__init__" not in vars(parent) or parent is object:
             continue
-        parameters = _parameters(parent.__init__)
+        parameters = _parameters(vars(parent)["__init__"])
         for key, parameter in parameters.items():
             found.setdefault(key, parameter)
         if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
@@ -40,7 +40,7 @@ def stock_parameters(
     return {n: p for n, p in found.items() if p.kind in named and n != "self"}
 
 
-def _parameters(function: Callable) -> dict[str, inspect.Parameter]:
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     module = getattr(function, "__module__", None) or ""
     if is_stock_module(module) or module.startswith(SCOPE):
@@ -51,7 +51,7 @@ def _parameters(function: Callable) -> dict[str, inspect.Parameter]:
 def check_names(
     name: str, given: Mapping[str, Any], allowed: Mapping[str, inspect.Parameter]
 ) -> None:
-    """ArgumentError for the names in ``given`` that aren't among ``allowed``."""
+    """Raise ArgumentError for names in ``given`` that aren't among ``allowed``."""
     unknown = [key for key in given if key not in allowed]
     if unknown:
         written = ", ".join(f"{key!r} (given {short(given[key])})" for key in unknown)
@@ -67,7 +67,7 @@ def check_stock(
     parameters: Mapping[str, inspect.Parameter],
     hints: Mapping[str, Any] = STOCK_HINTS,
 ) -> None:
-    """ArgumentError for a value that a stock signature clearly doesn't mean.
+    """Raise ArgumentError for a value that a stock signature clearly doesn't mean.
 
     Args:
         name: Of what takes the arguments.
@@ -112,17 +112,18 @@ def build_stock(
             from the user.
     """
     parameters = stock_parameters(cls)
-    by_name = dict(zip(parameters, args, strict=False)) | kwargs
+    by_name = {**dict(zip(parameters, args, strict=False)), **kwargs}
     check_stock(name, by_name, parameters, hints)
     try:
         return cls(*args, **kwargs)
     except Exception as error:
-        said = refusal(error, by_name)
-        if said is None:
+        reason = refusal(error, by_name)
+        if reason is None:
             raise
-        if "unexpected keyword argument" in said:
+        # Python names one of them, without what is near it.
+        if "unexpected keyword argument" in reason:
             check_names(name, kwargs, {**(own or {}), **parameters})
         package = cls.__module__.split(".")[0]
         raise ArgumentError(
-            f"{name}: {package}'s {cls.__name__} refuses {said}"
+            f"{name}: {package}'s {cls.__name__} refuses {reason}"
         ) from error

@@ -1,4 +1,4 @@
-"""The toolboxes' backbones with plugins placed where a config says."""
+"""Build the toolboxes' backbones with plugins where a config places them."""
 
 from .resnet import ResNet, ResNetV1c, ResNetV1d, ResNeXt
 from .se_resnet import SEResNet, SEResNeXt

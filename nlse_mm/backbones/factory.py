@@ -1,4 +1,4 @@
-"""What the functions have in common that stand for a toolbox's backbone."""
+"""Build a toolbox's backbone: what the functions that stand for one share."""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 
 def factory(function: Factory) -> Factory:
-    """Make a class statement that inherits from ``function`` say why it can't.
+    """Refuse a class that inherits from ``function``, with the reason.
 
     Python would take the function's type for the class's metaclass, and call that.
     """
@@ -29,7 +29,7 @@ def factory(function: Factory) -> Factory:
             "nlse_mm.WithPlugins(base='ITS NAME', plugins=...)"
         )
 
-    function.__mro_entries__ = refuse
+    vars(function)["__mro_entries__"] = refuse
     return function
 
 
@@ -44,9 +44,9 @@ def build_backbone(
 
     Raises:
         ArgumentError: For what the class refuses; it names the argument.
-        ValueError: For a plugin entry that means nothing, before anything is built.
+        ConfigError: For a plugin entry that means nothing.
     """
-    parse_entries(plugins, BlockEntry)
+    parse_entries(plugins, BlockEntry)  # before the seconds that building takes
     stock = backbone_class(cls)
     depth = args[0] if args else kwargs.get("depth")
     depths = getattr(stock, "arch_settings", ())

@@ -1,8 +1,8 @@
-"""An SE backbone starts from published weights, and from no others by mistake."""
+"""Start an SE backbone from published weights, and refuse those of another one."""
 
 from typing import Any
 
-from mmengine.model import PretrainedInit
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from torch import nn
 
@@ -18,19 +18,26 @@ from nlse_mm.placement.residual_block import number_of_convolutions
 _KEYS = ("type", "checkpoint", "prefix", "map_location", "source")
 
 
-class PublishedWeights:
-    """Mixed into an SE backbone: ``init_cfg``'s ``Pretrained`` weights are converted.
+class PublishedWeights(BaseModule):
+    """Convert ``init_cfg``'s ``Pretrained`` weights; mixed into an SE backbone.
 
     MMEngine warns of keys that don't match, and trains with what it found; here the
     whole backbone has to be covered. Plugins and deformable convolutions' offsets are
     new layers, which published weights don't have.
     """
 
+    se_position: str
+    init_cfg: dict[str, Any] | list[dict[str, Any]] | tuple[dict[str, Any], ...] | None
+    # What the toolboxes' ResNets have.
+    layer1: nn.Sequential
+    maxpool: nn.MaxPool2d
+    style: str
+
     def init_weights(self) -> None:
-        """As the backbone's own, and the weights of ``Pretrained`` last.
+        """Initialise the backbone, and load the weights of ``Pretrained`` last.
 
         Raises:
-            ValueError: For an entry of ``init_cfg`` that has no type, or a
+            ConfigError: For an entry of ``init_cfg`` that has no type, or a
                 ``Pretrained`` with a key that there isn't or no name of weights.
             CheckpointError: If they don't cover the backbone, or were trained in one
                 that computes something else.
@@ -39,6 +46,7 @@ class PublishedWeights:
         configs = init_cfg or []
         configs = configs if isinstance(configs, list | tuple) else [configs]
         pretrained = [c for c in configs if _is_pretrained(c)]
+        # MMEngine would load what fits and warn of the rest.
         self.init_cfg = [c for c in configs if c not in pretrained]
         try:
             super().init_weights()
@@ -48,7 +56,7 @@ class PublishedWeights:
             load_published(self, **{k: v for k, v in config.items() if k != "type"})
 
 
-def load_published(backbone: nn.Module, checkpoint: str, **options: Any) -> None:
+def load_published(backbone: PublishedWeights, checkpoint: str, **options: Any) -> None:
     """Fill an SE backbone with converted weights; arguments: ``PretrainedInit``'s."""
     published = read_published(checkpoint, **options)
     _check_computation(backbone, published)
@@ -58,7 +66,7 @@ def load_published(backbone: nn.Module, checkpoint: str, **options: Any) -> None
 
 
 def _is_pretrained(config: dict[str, Any]) -> bool:
-    """Whether this entry of ``init_cfg`` loads weights; ValueError if it is wrong."""
+    """Return whether an ``init_cfg`` loads weights; ConfigError if it can't be used."""
     if not isinstance(config, dict) or "type" not in config:
         raise ConfigError(
             f"init_cfg={config!r} is not a dict with a 'type', such as 'Pretrained'"
@@ -86,9 +94,9 @@ def _new_layers(backbone: nn.Module) -> list[str]:
     ]
 
 
-def _check_computation(backbone: nn.Module, published: Published) -> None:
+def _check_computation(backbone: PublishedWeights, published: Published) -> None:
     """Refuse weights of the same keys and shapes that want another computation."""
-    # MMPretrain's names are ours too; only mmcls:// says for sure whose they are.
+    # MMPretrain's names are ours too; only behind mmcls:// is it sure whose they are.
     is_mmcls = published.name.startswith("mmcls://")
     unsure = published.family == "mmpretrain" and not is_mmcls
     if unsure or published.family == "torchvision":
@@ -98,8 +106,8 @@ def _check_computation(backbone: nn.Module, published: Published) -> None:
     is_bottleneck = number_of_convolutions(block) == 3
     grouped = conv2 is not None and conv2.shape[0] != conv2.shape[1]
     legacy = published.family == "timm-legacy"
-    wanted = dict(pool_ceil_mode=legacy, se_position="standard")
-    found = dict(
+    wanted: dict[str, Any] = dict(pool_ceil_mode=legacy, se_position="standard")
+    found: dict[str, Any] = dict(
         pool_ceil_mode=backbone.maxpool.ceil_mode,
         se_position=backbone.se_position,
     )

@@ -1,4 +1,4 @@
-"""The active toolbox's ResNets, with plugins block by block."""
+"""Build the active toolbox's ResNets, with plugins block by block."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from .factory import build_backbone, factory
 def ResNet(  # noqa: N802
     depth: int, *args: Any, plugins: Entries | None = None, **kwargs: Any
 ) -> nn.Module:
-    """``ResNet`` of the active toolbox, with plugin lines.
+    """Build ``ResNet`` of the active toolbox, with plugin entries.
 
     `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_. The result is an
     instance of the toolbox's class; parameters keep their names, and without plugins
@@ -34,7 +34,7 @@ def ResNet(  # noqa: N802
 
     Raises:
         ArgumentError: For what the toolbox's class refuses.
-        ValueError: For a plugin entry that can't be placed.
+        ConfigError: For a plugin entry that can't be placed.
 
     Example:
         >>> from nlse_mm.backbones import ResNet
@@ -47,7 +47,8 @@ def ResNet(  # noqa: N802
         'NonLocal2d'
     """
     place = [*stock_parameters(backbone_class("ResNet"))].index("plugins") - 1
-    if plugins is None and len(args) > place:  # given by position
+    # Given by position, they would go to the stock class, which has three positions.
+    if plugins is None and len(args) > place:
         plugins, args = args[place], (*args[:place], None, *args[place + 1 :])
     return _build("ResNet", plugins, (depth, *args), kwargs)
 
@@ -58,7 +59,7 @@ def ResNet(  # noqa: N802
 def ResNeXt(  # noqa: N802
     depth: int, *, plugins: Entries | None = None, **kwargs: Any
 ) -> nn.Module:
-    """``ResNeXt`` of the active toolbox, with plugin lines as in :func:`ResNet`.
+    """Build ``ResNeXt`` of the active toolbox, with entries as in :func:`ResNet`.
 
     `Aggregated Residual Transformations <https://arxiv.org/abs/1611.05431>`_.
     """
@@ -71,7 +72,7 @@ def ResNeXt(  # noqa: N802
 def ResNetV1d(  # noqa: N802
     depth: int, *, plugins: Entries | None = None, **kwargs: Any
 ) -> nn.Module:
-    """``ResNetV1d`` of the active toolbox, with plugin lines as in :func:`ResNet`.
+    """Build ``ResNetV1d`` of the active toolbox, with entries as in :func:`ResNet`.
 
     `Bag of Tricks <https://arxiv.org/abs/1812.01187>`_, figure 2d and a deep stem.
     """
@@ -84,7 +85,7 @@ def ResNetV1d(  # noqa: N802
 def ResNetV1c(  # noqa: N802
     depth: int, *, plugins: Entries | None = None, **kwargs: Any
 ) -> nn.Module:
-    """``ResNetV1c`` of the active toolbox, with plugin lines as in :func:`ResNet`.
+    """Build ``ResNetV1c`` of the active toolbox, with entries as in :func:`ResNet`.
 
     `Bag of Tricks <https://arxiv.org/abs/1812.01187>`_, figure 2c, a deep stem.
 

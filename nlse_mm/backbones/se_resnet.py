@@ -1,6 +1,6 @@
-"""ResNets whose blocks have squeeze and excitation, built from the toolbox's own."""
+"""Build ResNets whose blocks have squeeze and excitation from the toolbox's own."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import nn
 
@@ -11,9 +11,11 @@ from nlse_mm.placement.into_blocks import place_in_blocks
 from nlse_mm.placement.mixin import mix_in
 from nlse_mm.placement.plugin import build_plugin
 from nlse_mm.placement.residual_block import (
+    PluggedBlock,
     add_plugin,
     channels_at,
     number_of_convolutions,
+    stages_of,
 )
 from nlse_mm.registry import MODELS
 
@@ -46,7 +48,7 @@ def SEResNet(  # noqa: N802
     plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """``ResNet`` of the active toolbox with an SE layer in every block.
+    """Build ``ResNet`` of the active toolbox with an SE layer in every block.
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_. The SE layers
     belong to the backbone: ``layer1.0.se_layer`` freezes with stage 1. Parameters have
@@ -64,15 +66,15 @@ def SEResNet(  # noqa: N802
             convolution of a bottleneck.
         pool_ceil_mode: Let the stem's max-pooling round sizes up without padding, as
             Caffe does, in place of padding by one pixel.
-        plugins: Lines as in :func:`~nlse_mm.backbones.resnet.ResNet`; at a place that
-            has an SE layer they run after it.
+        plugins: Entries as in :func:`~nlse_mm.backbones.resnet.ResNet`; at a place
+            that has an SE layer they run after it.
         kwargs: Every argument of the toolbox's ``ResNet``.
 
     Raises:
         ArgumentError: For a value of a wrong type, and for what the toolbox's class
             refuses.
-        ValueError: For a ``reduction`` below 1 or above the channels, or a plugin entry
-            that can't be placed.
+        ConfigError: For a ``reduction`` below 1 or above the channels, or a plugin
+            entry that can't be placed.
 
     Example:
         >>> from nlse_mm.backbones import SEResNet
@@ -99,7 +101,7 @@ def SEResNeXt(  # noqa: N802
     plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """``ResNeXt`` of the active toolbox with an SE layer in every block.
+    """Build ``ResNeXt`` of the active toolbox with an SE layer in every block.
 
     As :func:`SEResNet`, over `Aggregated Residual Transformations
     <https://arxiv.org/abs/1611.05431>`_, depths 50, 101 and 152.
@@ -111,11 +113,11 @@ def SEResNeXt(  # noqa: N802
         reduction: See :func:`SEResNet`, as for the rest.
         se_position: Where in a block the layer is.
         pool_ceil_mode: Whether the stem's pooling rounds sizes up without padding.
-        plugins: Lines to place on top.
+        plugins: Entries as in :func:`SEResNet`.
         kwargs: Every argument of the toolbox's ``ResNeXt``.
 
     Raises:
-        ValueError: As :func:`SEResNet`.
+        ConfigError: As :func:`SEResNet`.
     """
     given = dict(kwargs, depth=depth, groups=groups, base_width=base_width)
     backbone = build_backbone("SEResNeXt", "ResNeXt", plugins, (), given)
@@ -130,16 +132,16 @@ def finish(
     plugins: Entries | None,
 ) -> nn.Module:
     """Add to a stock backbone its SE layers, and then the plugin entries."""
-    for name in backbone.res_layers:
-        for block in getattr(backbone, name):
+    for stage in stages_of(backbone).values():
+        for block in stage:
             _add_se_layer(block, reduction, se_position)
+    finished = mix_in(backbone, PublishedWeights)
     if pool_ceil_mode:
-        backbone.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
-    backbone.se_position = se_position
-    mix_in(backbone, PublishedWeights)
-    backbone._freeze_stages()  # the constructor did, before the SE layers were there
-    place_in_blocks(backbone, plugins)
-    return backbone
+        finished.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+    finished.se_position = se_position
+    finished._freeze_stages()  # the constructor did, before the SE layers were there
+    place_in_blocks(finished, plugins)
+    return finished
 
 
 def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> None:
@@ -150,9 +152,9 @@ def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> No
                 "se_position='3x3' is after a bottleneck's 3x3 convolution; depths 18 "
                 "and 34 have none, and take 'standard', 'pre', 'post' or 'identity'"
             )
-        position = position.replace("conv3", "conv2")
+        position = position.replace("conv3", "conv2")  # the last of a BasicBlock
     cfg = dict(type="nlse_mm.SELayer", reduction=reduction)
     channels = channels_at(block, position)
     name, layer = build_plugin(cfg, channels, "reduction")
     name = add_plugin(block, position, name, layer)
-    block.own_names.append(name)
+    cast("PluggedBlock", block).own_names.append(name)

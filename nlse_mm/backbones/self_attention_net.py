@@ -1,4 +1,4 @@
-"""A backbone without spatial convolutions: layers of relative self-attention."""
+"""Build a backbone of relative self-attention, without spatial convolutions."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from nlse_mm.registry import MODELS
 @MODELS.register_module()
 @checked(at_least=dict(inside=0))
 class SelfAttentionNet(BaseModule):
-    """Self-attention and a two-layer perceptron, six times, after 2 x 2 down-sampling.
+    """Run self-attention and a perceptron, six times, after 2 x 2 down-sampling.
 
     The network of `On the Relationship between Self-Attention and Convolutional Layers
     <https://arxiv.org/abs/1911.03584>`_, section 4.1: 6 layers of 9 heads, 400
@@ -38,7 +38,7 @@ class SelfAttentionNet(BaseModule):
         init_cfg: As of any MMEngine module.
 
     Raises:
-        ValueError: If the numbers of channels and strides differ, or a layer in
+        ConfigError: If the numbers of channels and strides differ, or a layer in
             ``out_indices`` doesn't exist.
     """
 
@@ -78,7 +78,7 @@ class SelfAttentionNet(BaseModule):
             before = width
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images (N, 3, H, W) to maps (N, width, H / stride, W / stride)."""
+        """Turn images (N, 3, H, W) into maps (N, width, H / stride, W / stride)."""
         if x.shape[2] % self.stride or x.shape[3] % self.stride:
             raise ConfigError(
                 f"images of {x.shape[2]} x {x.shape[3]} can't be down-sampled by "
@@ -86,14 +86,14 @@ class SelfAttentionNet(BaseModule):
             )
         outputs = []
         for index, layer in enumerate(self.layers):
-            x = layer(self.downsamples[index](x))
+            x = layer(self.downsamples[index](x))  # (N, width, H / stride, W / stride)
             if index in self.out_indices:
                 outputs.append(x)
         return tuple(outputs)
 
 
 class SelfAttentionBlock(BaseModule):
-    """``norm(x + attention(x))``, then ``norm(x + perceptron(x))``.
+    """Compute ``norm(x + attention(x))``, then ``norm(x + perceptron(x))``.
 
     Args:
         channels: Channels of the map (N, C, H, W), which keeps its shape.
@@ -115,14 +115,16 @@ class SelfAttentionBlock(BaseModule):
         self.norm2 = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
-        x = self.norm1((x + self.attention(x)).permute(0, 2, 3, 1))
-        return self.norm2(x + self.perceptron(x)).permute(0, 3, 1, 2)
+        """Turn (N, C, H, W) into the same shape."""
+        # LayerNorm and Linear take the channels last.
+        x = self.norm1((x + self.attention(x)).permute(0, 2, 3, 1))  # (N, H, W, C)
+        return self.norm2(x + self.perceptron(x)).permute(0, 3, 1, 2)  # (N, C, H, W)
 
 
 def _downsample(channels: int, width: int, stride: int) -> nn.Module:
     if stride == 1 and channels == width:
         return nn.Identity()
     return nn.Sequential(
-        nn.PixelUnshuffle(stride), nn.Conv2d(channels * stride**2, width, 1)
+        nn.PixelUnshuffle(stride),  # (N, C * stride**2, H / stride, W / stride)
+        nn.Conv2d(channels * stride**2, width, 1),
     )

@@ -1,6 +1,6 @@
-"""SENet-154, the network with which the SENet authors won ILSVRC 2017."""
+"""Build SENet-154, the network with which the SENet authors won ILSVRC 2017."""
 
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 from mmcv.cnn import build_norm_layer
 from torch import nn
@@ -8,10 +8,20 @@ from torch import nn
 from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
 from nlse_mm.placement.entries import Entries
+from nlse_mm.placement.residual_block import stages_of
 from nlse_mm.registry import MODELS
 
 from .factory import build_backbone, factory
 from .se_resnet import ITSELF, Position, finish
+
+Conv = TypeVar("Conv", bound=nn.Module)
+
+
+class _Bottleneck(Protocol):
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+    norm1_name: str
+    norm_cfg: dict[str, Any]
 
 
 @MODELS.register_module()
@@ -26,7 +36,7 @@ def SENet(  # noqa: N802
     plugins: Entries | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """SENet-154: a 64x4d ResNeXt-152 with SE layers and three changes.
+    """Build SENet-154: a 64x4d ResNeXt-152 with SE layers and three changes.
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, appendix: the
     stem has three 3x3 convolutions, of 64, 64 and 128 channels; the first 1x1
@@ -38,12 +48,13 @@ def SENet(  # noqa: N802
         reduction: See :func:`~nlse_mm.backbones.se_resnet.SEResNet`, as for the rest.
         se_position: Where in a block the SE layer is.
         pool_ceil_mode: Whether the stem's pooling rounds sizes up without padding.
-        plugins: Lines to place on top.
+        plugins: Entries as in ``SEResNet``.
         kwargs: Every argument of the toolbox's ``ResNeXt`` but ``groups``,
             ``base_width``, ``deep_stem`` and ``stem_channels``, which are given.
 
     Raises:
-        ValueError: For another value of ``depth`` or of those four, or as ``SEResNet``.
+        ConfigError: For another value of ``depth`` or of those four, or as
+            ``SEResNet``.
     """
     if depth != 154:
         raise ConfigError(
@@ -56,30 +67,31 @@ def SENet(  # noqa: N802
             raise ConfigError(f"{key}={kwargs[key]!r} is not {value}, as SENet has it")
     kwargs = {**kwargs, **given, "depth": 152}
     backbone = build_backbone("SENet", "ResNeXt", plugins, (), kwargs)
-    for stage, name in enumerate(backbone.res_layers):
-        for block in getattr(backbone, name):
-            _halve_first_convolution(block)
-        if stage > 0:
-            _project_by_3x3(getattr(backbone, name)[0].downsample)
+    for number, stage in enumerate(stages_of(backbone).values()):
+        for block in stage:
+            _halve_first_convolution(cast("_Bottleneck", block))
+        if number > 0:
+            _project_by_3x3(cast("nn.Sequential", stage[0].downsample))
     return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
 
 
-def _halve_first_convolution(block: nn.Module) -> None:
+def _halve_first_convolution(block: _Bottleneck) -> None:
     half = block.conv1.out_channels // 2
-    block.conv1 = _rebuilt(block.conv1, out_channels=half)
+    block.conv1 = _rebuilt(block.conv1, out_channels=half)  # (N, half, H, W)
     block.conv2 = _rebuilt(block.conv2, in_channels=half)
     norm = build_norm_layer(block.norm_cfg, half, postfix=1)[1]
     setattr(block, block.norm1_name, norm)
 
 
 def _project_by_3x3(projection: nn.Sequential) -> None:
+    # With avg_down a pooling stands before the convolution, and a norm always after it.
     for i, layer in enumerate(projection):
         if hasattr(layer, "out_channels"):
             projection[i] = _rebuilt(layer, kernel_size=3, padding=1)
 
 
-def _rebuilt(conv: nn.Module, **changes: int) -> nn.Module:
-    """A convolution as ``conv``, deformable if that is, with ``changes``."""
+def _rebuilt(conv: Conv, **changes: int) -> Conv:
+    """Return a convolution as ``conv``, deformable if that is, with ``changes``."""
     names = ["in_channels", "out_channels", "kernel_size", "stride", "padding"]
     names += ["dilation", "groups"] + ["deform_groups"] * hasattr(conv, "deform_groups")
     kwargs = {name: getattr(conv, name) for name in names}

@@ -1,7 +1,7 @@
-"""Plugins in any backbone or neck: on a map that it returns, or after a module."""
+"""Build any backbone or neck with plugins on its maps, or after its modules."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -40,11 +40,11 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
 
     Raises:
         UnknownNameError: If there is no such base.
-        ConfigError: If ``base`` is not a name, or ``plugins`` is not a list.
-        ConfigError: For an entry that can't be placed: a path that doesn't exist, that
-            the model doesn't run or runs more than once, a norm layer or a convolution
-            (fusing and SyncBN conversion replace those), an output that doesn't exist
-            or isn't (N, C, H, W).
+        ConfigError: If ``base`` is not a name, or ``plugins`` is not a list; for an
+            entry that can't be placed: a path that doesn't exist, that the model
+            doesn't run or runs more than once, a norm layer or a convolution (fusing
+            and SyncBN conversion replace those), an output that doesn't exist or isn't
+            (N, C, H, W).
 
     Example:
         >>> from nlse_mm.backbones import WithPlugins
@@ -61,7 +61,7 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
             "itself"
         )
     entries = parse_entries(plugins, ModelEntry)
-    # A base's arguments may mean anything: only its own signature says what.
+    # A base's arguments may mean anything: only its own signature defines what.
     name = f"nlse_mm.WithPlugins(base={base!r})"
     model = build_stock(name, backbone_class(base), (), kwargs, hints={})
     in_channels = next((kwargs[name] for name in IN_CHANNELS if name in kwargs), None)
@@ -72,4 +72,6 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    return (size, size) if isinstance(size, int) else tuple(size)[:2]
+    if isinstance(size, int):
+        return size, size
+    return cast("tuple[int, int]", tuple(size)[:2])

@@ -1,4 +1,4 @@
-"""Checkpoints on today's PyTorch: loaded safely, saved whole, compared, converted."""
+"""Load checkpoints safely, save them whole, compare and convert them."""
 
 from nlse_mm.errors import CheckpointError
 

@@ -1,1 +1,1 @@
-"""Plugin entries, and how plugins get into residual blocks, modules and outputs."""
+"""Parse plugin entries; place plugins in residual blocks, in modules, on outputs."""

@@ -1,4 +1,4 @@
-"""Run a built backbone or neck once on a small input, to see what shapes it gives."""
+"""Run a built backbone or neck once on a small input, to find the shapes it returns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,26 +12,29 @@ from nlse_mm.errors import ConfigError
 # (H, W) in pixels. Not square where that works, to tell (N, C, H, W) from (N, H, W, C);
 # larger for models that shrink more, square for those with a fixed size.
 SIZES = ((64, 96), (128, 192), (224, 224), (256, 256), (512, 512))
-# Necks that are told one number of channels don't say of how many maps. DyHead returns
-# as many as it takes, whatever their number; it stands behind a pyramid of five.
+# A neck with one number of channels doesn't define of how many maps. DyHead returns as
+# many as it takes, whatever their number; it stands behind a pyramid of five.
 _NUMBERS_OF_MAPS = (5, 4, 3, 1, 2, 6)
 
 
 class DryRun:
-    """What a model and some of its modules return for a small input.
+    """Capture what a model and some of its modules return for a small input.
 
     The run is in evaluation mode and leaves no trace: weights, statistics, random
     numbers and training modes are as before.
 
     Args:
         model: A built backbone, which takes images, or neck, which takes maps.
-        paths: Modules to watch.
+        paths: Modules whose outputs are captured.
         in_channels: As the model's argument: of the images, or of each map.
         img_size: A size (H, W) that the model is made for, and may insist on.
 
     Raises:
-        ValueError: If the model runs on none of the inputs tried.
+        ConfigError: If the model runs on none of the inputs tried.
     """
+
+    size: tuple[int, int]  # (H, W) in pixels of the input that it ran on
+    returned: dict[str, list[Any]]  # by path, one output for each call
 
     def __init__(
         self,
@@ -42,12 +45,12 @@ class DryRun:
     ):
         # Small first: most models with an img_size take others as well, and faster.
         sizes = (SIZES[0], *((img_size,) if img_size else ()), *SIZES[1:])
-        watched = {path: model.get_submodule(path) for path in paths}
+        modules = {path: model.get_submodule(path) for path in paths}
         first = None
         for self.size, args in _inputs(in_channels, sizes):
-            self.returned: dict[str, list[Any]] = {path: [] for path in watched}
+            self.returned = {path: [] for path in modules}
             try:
-                with _no_trace(model), _watch(watched, self.returned):
+                with _no_trace(model), _capture(modules, self.returned):
                     self.output = model(*_to_device_of(model, args))
                 return
             except Exception as error:  # whatever a foreign model raises for a size
@@ -59,12 +62,13 @@ class DryRun:
         ) from first
 
     def why_not_nchw(self, out: Any) -> str | None:
-        """What ``out`` is, if it isn't a map (N, C, H, W) of this run; else None."""
+        """Return what ``out`` is, if not a map (N, C, H, W) of this run; else None."""
         if not isinstance(out, Tensor):
             return f"a {type(out).__name__}"
         shape = tuple(out.shape)
         if len(shape) != 4:
             return f"a tensor of shape {shape}"
+        # Where the input isn't square, a map's sides show where H and W stand.
         height, width = self.size
         if shape[1] * width == shape[2] * height != 0 and (
             shape[2] * width != shape[3] * height
@@ -75,12 +79,13 @@ class DryRun:
 
 def _inputs(
     in_channels: int | Sequence[int] | None, sizes: Sequence[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], tuple]]:
-    """Arguments for ``forward`` to try, each with its size (H, W) in pixels."""
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
+    """Yield arguments for ``forward`` to try, each with its size (H, W) in pixels."""
     if isinstance(in_channels, Sequence):
         for size in SIZES[1:]:
             maps = _pyramid(in_channels, size)
             yield size, (maps,)
+            # YOLO's necks want the deepest map first.
             yield size, (_pyramid(in_channels[::-1], size)[::-1],)
             yield size, (_pyramid(in_channels[::-1], size),)
             yield size, (tuple(torch.zeros(1, c, 16, 24) for c in in_channels),)
@@ -92,16 +97,16 @@ def _inputs(
     if in_channels is not None:
         for number in _NUMBERS_OF_MAPS:
             yield SIZES[3], (_pyramid([in_channels] * number, SIZES[3]),)
-        # What looked like them may have been a backbone's width.
+        # They may have been a backbone's width.
         for size in sizes:
             yield size, (torch.zeros(1, 3, *size),)
 
 
 def _pyramid(channels: Sequence[int], size: tuple[int, int]) -> tuple[Tensor, ...]:
-    """Maps of strides 4, 8, 16 and so on."""
+    """Return maps of strides 4, 8, 16 and so on."""
     height, width = size
     return tuple(
-        torch.zeros(1, c, max(1, height >> i), max(1, width >> i))
+        torch.zeros(1, c, max(1, height >> i), max(1, width >> i))  # (1, C, H, W)
         for i, c in enumerate(channels, start=2)
     )
 
@@ -130,13 +135,13 @@ def _no_trace(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _watch(
-    watched: dict[str, nn.Module], returned: dict[str, list[Any]]
+def _capture(
+    modules: dict[str, nn.Module], returned: dict[str, list[Any]]
 ) -> Iterator[None]:
     # Hooks for the length of the trial only: torch.compile and SyncBN conversion lose
     # those that stay.
     with ExitStack() as stack:
-        for path, module in watched.items():
+        for path, module in modules.items():
             handle = module.register_forward_hook(
                 lambda _, __, out, path=path: returned[path].append(out)
             )

@@ -1,4 +1,4 @@
-"""Plugin entries of every kind: what a config may write, parsed and checked.
+"""Parse and check plugin entries of every kind, as a config writes them.
 
 ========================  =========================================================
 ``position=``             a place in residual blocks, with ``stages=``, ``blocks=``
@@ -17,7 +17,7 @@ from nlse_mm.errors import ConfigError
 
 from .plugin import check_plugin
 
-# What a signature says of ``plugins``; who parses the entries checks them.
+# The annotation of ``plugins``, which fits everything: the parser checks the entries.
 Entries = Annotated[Sequence[dict[str, Any]], "plugin entries"]
 
 POSITIONS = (
@@ -32,7 +32,7 @@ POSITIONS = (
 
 @dataclass(frozen=True)
 class _Entry:
-    """What entries of every kind have: the plugin, and a name for messages.
+    """Hold what entries of every kind have: the plugin, and a name for messages.
 
     Args:
         cfg: The plugin's config: its ``type``, its arguments, perhaps a ``postfix`` for
@@ -62,6 +62,7 @@ def parse_entries(plugins: Any, kind: type[EntryKind]) -> list[EntryKind]:
     Raises:
         ConfigError: If it is no list, or an entry isn't of that kind.
     """
+    # None is what the toolboxes' own ``plugins`` defaults to.
     plugins = () if plugins is None else plugins
     if not isinstance(plugins, list | tuple):
         raise ConfigError(
@@ -77,6 +78,7 @@ def parse_entries(plugins: Any, kind: type[EntryKind]) -> list[EntryKind]:
 
 
 def _check_keys(entry: Any, key: str, kind: type[_Entry]) -> None:
+    # ``key`` is ours: where the entry stands, never a part of a config.
     own = [field for field in fields(kind) if field.name != "key"]
     allowed = tuple(field.name for field in own)
     if not isinstance(entry, dict):
@@ -91,7 +93,7 @@ def _check_keys(entry: Any, key: str, kind: type[_Entry]) -> None:
 
 @dataclass(frozen=True)
 class BlockEntry(_Entry):
-    """Plugins at one position of residual blocks.
+    """Place plugins at one position of residual blocks.
 
     Args:
         position: One of ``POSITIONS``.
@@ -149,7 +151,7 @@ class BlockEntry(_Entry):
             if wanted:
                 blocks = range(count) if self.blocks is None else self.blocks
                 chosen += [(stage, self._resolve(b, stage, count)) for b in blocks]
-        return list(dict.fromkeys(chosen))
+        return list(dict.fromkeys(chosen))  # (-1, 5) may name one block twice
 
     def _resolve(self, block: int, stage: int, count: int) -> int:
         if not -count <= block < count:
@@ -162,7 +164,7 @@ class BlockEntry(_Entry):
 
 @dataclass(frozen=True)
 class ModelEntry(_Entry):
-    """A plugin on a map that a model returns, or behind one of its modules.
+    """Place a plugin on a map that a model returns, or behind one of its modules.
 
     Args:
         output: The index of a returned map; None with ``after``.
@@ -192,7 +194,7 @@ class ModelEntry(_Entry):
 
     @property
     def place(self) -> str:
-        """The place as the config has it."""
+        """Return the place as the config has it."""
         if self.after is None:
             return f"output={self.output}"
         return f"after={self.after!r}"
@@ -206,7 +208,7 @@ class ModelEntry(_Entry):
 
 @dataclass(frozen=True)
 class ConvEntry(_Entry):
-    """Plugins behind convolutions of a keypoint head.
+    """Place plugins behind convolutions of a keypoint head.
 
     Args:
         after_convs: Indices of the convolutions, counted from 0.
@@ -225,7 +227,7 @@ class ConvEntry(_Entry):
             )
 
     def check(self, num_convs: int) -> None:
-        """Raise ConfigError for a convolution that there isn't."""
+        """Raise ConfigError if the head lacks one of the convolutions."""
         for i in self.after_convs:
             if i not in range(num_convs):
                 raise ConfigError(
@@ -235,5 +237,5 @@ class ConvEntry(_Entry):
 
 
 def _are_integers(values: object) -> bool:
-    """Whether ``values`` is a sequence of integers, bools not counted."""
+    """Return whether ``values`` is a sequence of integers, bools not counted."""
     return fits(values, Sequence[int])

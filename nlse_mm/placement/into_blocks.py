@@ -8,25 +8,27 @@ from .entries import BlockEntry, Entries, parse_entries
 from .mixin import mix_in, return_itself
 from .plugged_backbone import PluggedBackbone
 from .plugin import build_plugin, log_plugin, warn_of_no_plugin
-from .residual_block import add_plugin, channels_at, positions_of
+from .residual_block import add_plugin, channels_at, positions_of, stages_of
 
 
 def place_in_blocks(backbone: nn.Module, plugins: Entries | None) -> None:
     """Build the plugins of entries with ``position`` into ``backbone``, a ResNet.
 
-    Nothing of the backbone is renamed. Each placed plugin is logged in one line.
+    Nothing of the backbone is renamed. Each placed plugin is logged.
 
     Raises:
         ConfigError: For an entry that can't be placed; it names the key and the value.
     """
-    stages = [getattr(backbone, name) for name in backbone.res_layers]
+    stages = stages_of(backbone)
+    names = tuple(stages)
     for entry in parse_entries(plugins, BlockEntry):
-        places = entry.block_indices([len(s) for s in stages])
+        places = entry.block_indices([len(s) for s in stages.values()])
         if not places:
             setting = f"stages={entry.stages!r} and blocks={entry.blocks!r} together"
             warn_of_no_plugin(entry.key, setting)
-        for stage, index in places:
-            block = stages[stage][index]
+        for number, index in places:
+            stage = stages[names[number]]
+            block = stage[index]
             if entry.position not in positions_of(block):
                 raise ConfigError(
                     f"{entry.key}: position={entry.position!r} is not one of the "
@@ -35,10 +37,10 @@ def place_in_blocks(backbone: nn.Module, plugins: Entries | None) -> None:
             channels = channels_at(block, entry.position)
             name, plugin = build_plugin(entry.cfg, channels, entry.key)
             name = add_plugin(block, entry.position, name, plugin)
-            where = f"block {index} of {len(stages[stage])} of res{stage + 2}"
-            path = f"{backbone.res_layers[stage]}.{index}.{name}"
+            where = f"block {index} of {len(stage)} of res{number + 2}"
+            path = f"{names[number]}.{index}.{name}"
             log_plugin(plugin, f"{entry.position} in {where}", path, channels)
     if plugins:
         mix_in(backbone, PluggedBackbone)
     else:
-        return_itself(backbone)
+        return_itself(backbone)  # without plugins it keeps its class

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from mmcv.cnn import is_norm
 from torch import nn
@@ -41,24 +41,25 @@ def place_in_model(
     paths = {entry.after for entry in entries if entry.after is not None}
     run = DryRun(model, paths, in_channels, img_size)
     maps = list_maps(run.output)
+    # Built before the model is touched: an entry that can't be placed leaves it whole.
     placed = []
     for entry in entries:
         channels = _channels(entry, run, maps, type(model).__name__)
         name, plugin = build_plugin(entry.cfg, channels, entry.key)
         placed.append((entry, name, plugin, channels))
-    mix_in(model, PluggedModel)
-    model.output_plugins, model.after_plugins = {}, []
-    model.number_of_outputs = len(maps)
+    plugged = mix_in(model, PluggedModel)
+    plugged.output_plugins, plugged.after_plugins = {}, []
+    plugged.number_of_outputs = len(maps)
     for entry, name, plugin, channels in placed:
-        name = unique_name(model, name + entry.suffix(len(maps)))
-        model.add_module(name, plugin)
+        name = unique_name(plugged, name + entry.suffix(len(maps)))
+        plugged.add_module(name, plugin)
         if entry.output is not None:
             index = entry.output % len(maps)
-            model.output_plugins.setdefault(index, []).append(name)
-        else:
-            model.after_plugins.append(name)
-            _append(model.get_submodule(entry.after), plugin)
-        where = f"at {entry.place} of {type(model).__name__}"
+            plugged.output_plugins.setdefault(index, []).append(name)
+        elif entry.after is not None:
+            plugged.after_plugins.append(name)
+            _append(plugged.get_submodule(entry.after), plugin)
+        where = f"at {entry.place} of {type(plugged).__name__}"
         log_plugin(plugin, where, name, channels)
 
 
@@ -97,7 +98,7 @@ def _channels(entry: ModelEntry, run: DryRun, maps: list[Any], model: str) -> in
             )
         out = map_of(maps[entry.output])
     else:
-        returned = run.returned[entry.after]
+        returned = run.returned[cast("str", entry.after)]  # one of the two is given
         if len(returned) != 1:
             raise ConfigError(
                 f"{entry.key}: the module at {entry.place} is called {len(returned)} "
@@ -112,17 +113,17 @@ def _channels(entry: ModelEntry, run: DryRun, maps: list[Any], model: str) -> in
             f"{entry.key}: what {model} gives at {entry.place} is {wrong}, not a map "
             f"of shape (N, C, H, W){hint}"
         )
-    return out.shape[1]
+    return out.shape[1]  # C of (N, C, H, W)
 
 
 def _append(module: nn.Module, plugin: nn.Module) -> None:
     if not isinstance(module, PluggedModule):
-        mix_in(module, PluggedModule)
+        module = mix_in(module, PluggedModule)
         module.plugins_after = ()
-    module.plugins_after += (plugin,)
+    module.plugins_after = (*module.plugins_after, plugin)
 
 
 def _is_replaced(module: nn.Module) -> bool:
-    """Whether it is a norm layer or a convolution, MMCV's deformable ones as well."""
+    """Return whether it is a norm layer or a convolution, a deformable one as well."""
     weight = module._parameters.get("weight")
     return is_norm(module) or (weight is not None and weight.dim() > 2)

@@ -1,30 +1,38 @@
 """Give a built module a subclass of its own class, one that can be pickled."""
 
 from functools import cache
+from typing import TypeVar, cast
 
 from torch import nn
 
+Mixin = TypeVar("Mixin", bound=nn.Module)
 
-def mix_in(module: nn.Module, mixin: type) -> None:
+
+def mix_in(module: nn.Module, mixin: type[Mixin]) -> Mixin:
     """Make ``module`` an instance of a class that puts ``mixin`` before its own.
 
     Nothing of the module's state changes. The class is made once for each pair, so
     that ``torch.compile`` keeps plugged and plain blocks apart and shares what it
     compiled among the plugged ones; copies and pickles name the pair. A module that
     has a mixin already gets a further one in front.
+
+    Returns:
+        The module itself, as what it now is.
     """
     mixins, stock = vars(type(module)).get("_mixed_from", ((), type(module)))
     module.__class__ = _mixed((mixin, *mixins), stock)
+    return cast("Mixin", module)
 
 
 @cache
-def _mixed(mixins: tuple[type, ...], stock: type) -> type:
-    return type(
+def _mixed(mixins: tuple[type, ...], stock: type) -> type[nn.Module]:
+    mixed = type(
         f"Plugged{stock.__name__}",
         (*mixins, stock),
         {
             "__module__": stock.__module__,
             "__doc__": stock.__doc__,
+            # A class made at run time can't be imported: pickle what it is made from.
             "__reduce_ex__": lambda self, _: (
                 _empty,
                 (mixins, stock),
@@ -33,6 +41,7 @@ def _mixed(mixins: tuple[type, ...], stock: type) -> type:
             "_mixed_from": (mixins, stock),
         },
     )
+    return cast("type[nn.Module]", mixed)
 
 
 def _empty(mixins: tuple[type, ...], stock: type) -> nn.Module:
@@ -45,11 +54,12 @@ def return_itself(module: nn.Module) -> None:
 
     Those of the toolboxes' backbones return None, against PyTorch's contract.
     """
+    # Past ``nn.Module.__setattr__``; a mixin would change the class.
     module.__dict__["train"] = _Train(module)
 
 
 class _Train:
-    """In place of the bound method, which a copy of the module would not rebind."""
+    """Replace the bound method, which a copy of the module would not rebind."""
 
     def __init__(self, module: nn.Module):
         self.module = module

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from torch import nn
 
 from .residual_block import PluggedBlock
 
+Backbone = TypeVar("Backbone", bound="PluggedBackbone")
 
-class PluggedBackbone:
-    """Mixed into a backbone that has plugins.
+
+class PluggedBackbone(nn.Module):
+    """Train and initialise the plugins of a backbone, into which this is mixed.
 
     The backbone freezes stages and puts norm layers in eval mode; its plugins are new
     layers that have to learn, and stay out of both. It initialises everything below it;
@@ -17,7 +20,7 @@ class PluggedBackbone:
     """
 
     def plugin_modules(self) -> list[nn.Module]:
-        """All the plugins, in the order of the blocks."""
+        """Return all the plugins, in the order of the blocks."""
         return [
             plugin
             for module in self.modules()
@@ -26,22 +29,25 @@ class PluggedBackbone:
         ]
 
     def init_weights(self) -> None:
-        """As the backbone's own; then the plugins', unless weights were loaded.
+        """Initialise the backbone, then the plugins, unless weights were loaded.
 
         MMEngine's calls the plugins' too, but some backbones (PIDNet) have one of their
         own, which doesn't, and which starts every norm layer at one. A plain module has
         none.
         """
         first_time = not getattr(self, "is_init", False)
-        if hasattr(super(), "init_weights"):
-            super().init_weights()
+        stock: Any = super()
+        if hasattr(stock, "init_weights"):
+            stock.init_weights()
         if first_time and not _loads_weights(getattr(self, "init_cfg", None)):
             for plugin in self.plugin_modules():
-                if hasattr(plugin, "init_weights"):
-                    plugin.init_weights()
+                initialise = getattr(plugin, "init_weights", None)
+                if initialise is not None:
+                    initialise()
 
-    def train(self, mode: bool = True) -> nn.Module:
-        """As the backbone's own; plugins train in frozen stages too."""
+    def train(self: Backbone, mode: bool = True) -> Backbone:
+        """Set the backbone's mode, and the plugins' in frozen stages too."""
+        # The toolboxes' own freezes stages again, each time.
         with _trainable_as_before(self.plugin_modules()):
             super().train(mode)
         for plugin in self.plugin_modules():
@@ -50,7 +56,8 @@ class PluggedBackbone:
 
     def _freeze_stages(self) -> None:
         with _trainable_as_before(self.plugin_modules()):
-            super()._freeze_stages()
+            stock: Any = super()
+            stock._freeze_stages()
 
 
 @contextmanager
@@ -61,6 +68,6 @@ def _trainable_as_before(modules: Sequence[nn.Module]) -> Iterator[None]:
         parameter.requires_grad = requires_grad
 
 
-def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:
+def _loads_weights(init_cfg: dict[str, Any] | list[dict[str, Any]] | None) -> bool:
     configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
     return any(c.get("type") == "Pretrained" for c in configs)

@@ -1,25 +1,25 @@
 """Run plugins on what any module returns: on its output, or on maps among it."""
 
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from .plugged_backbone import PluggedBackbone
 
 
-class PluggedModule:
-    """Mixed into the module at an ``after`` path: plugins run on what it returns.
+class PluggedModule(nn.Module):
+    """Run plugins on what a module returns; mixed into the one at an ``after`` path.
 
     They are children of the model, not of this module, which may be an
     ``nn.Sequential`` that would run them as its members too.
     """
 
-    # A tuple, in which PyTorch doesn't look for children.
+    # A tuple, in which PyTorch finds no children.
     plugins_after: tuple[nn.Module, ...]
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """As the module's own, then the plugins in the order written."""
+        """Run the module, then the plugins in the order written."""
         out = super().forward(*args, **kwargs)
         for plugin in self.plugins_after:
             out = plugin(out)
@@ -27,7 +27,7 @@ class PluggedModule:
 
 
 class PluggedModel(PluggedBackbone):
-    """Mixed into the model itself: it holds all the plugins, as children.
+    """Hold all the plugins, as children of the model into which this is mixed.
 
     ``output_plugins`` maps the index of a feature map to its plugins' names, and
     ``after_plugins`` holds the other names; ``number_of_outputs`` is how many maps the
@@ -36,7 +36,9 @@ class PluggedModel(PluggedBackbone):
 
     output_plugins: dict[int, list[str]]
     after_plugins: list[str]
-    number_of_outputs: int | None
+    number_of_outputs: int
+    # The mixins, and the model's own class; ``mix_in`` sets it.
+    _mixed_from: ClassVar[tuple[tuple[type, ...], type[nn.Module]]]
 
     def __init_subclass__(cls) -> None:
         """Give ``forward`` the signature of the model's own, which torch.fx reads."""
@@ -44,13 +46,14 @@ class PluggedModel(PluggedBackbone):
         run = cls.forward
 
         @wraps(cls._mixed_from[1].forward)
-        def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: PluggedModel, *args: Any, **kwargs: Any) -> Any:
             return run(self, *args, **kwargs)
 
-        cls.forward = forward
+        # One for each model's class, whose ``__wrapped__`` is that class's own.
+        cls.forward = forward  # type: ignore[method-assign]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """As the model's own, with plugins on the chosen maps.
+        """Run the model, then plugins on the chosen maps.
 
         Raises:
             RuntimeError: If it returns another number of maps than when it was built.
@@ -72,21 +75,21 @@ class PluggedModel(PluggedBackbone):
         return _like(out, maps)
 
     def plugin_modules(self) -> list[nn.Module]:
-        """All plugins: those placed here, and those that the model had before."""
+        """Return all plugins: those placed here, and those that the model had."""
         names = [n for names in self.output_plugins.values() for n in names]
         placed = [getattr(self, name) for name in names + self.after_plugins]
         return placed + super().plugin_modules()
 
 
 def list_maps(out: Any) -> list[Any]:
-    """What a model returned as a list: of one, of its members, or of its values."""
+    """Return a model's output as a list: of one, of its members, or of its values."""
     if isinstance(out, dict):
         return list(out.values())
     return list(out) if isinstance(out, tuple | list) else [out]
 
 
 def map_of(value: Any) -> Any:
-    """The map in what a model returns for a stage: itself, or of [map, class token]."""
+    """Return the map of a stage's output, which may be [map, class token]."""
     return value[0] if _has_token(value) else value
 
 
@@ -96,7 +99,7 @@ def _has_token(value: Any) -> bool:
         isinstance(value, list | tuple)
         and len(value) == 2
         and all(isinstance(v, Tensor) for v in value)
-        and [v.dim() for v in value] == [4, 2]
+        and [v.dim() for v in value] == [4, 2]  # (N, C, H, W) and (N, C)
     )
 
 

@@ -15,7 +15,7 @@ from nlse_mm.toolbox import why_broken
 
 
 def check_plugin(cfg: Any, key: str) -> None:
-    """Raise ConfigError for a ``cfg`` that doesn't say which plugin to build.
+    """Raise ConfigError for a ``cfg`` that doesn't define which plugin to build.
 
     Args:
         cfg: What a plugin entry has under ``cfg``.
@@ -43,6 +43,7 @@ def check_plugin(cfg: Any, key: str) -> None:
     scope, dot, _ = kind.partition(".") if isinstance(kind, str) else ("", "", "")
     if dot and (why := why_broken(scope, "MODELS")):
         raise ConfigError(f"{key}: type={kind!r} is not to be had: {why}")
+    # A class itself may stand in place of its name.
     is_name = isinstance(kind, str) and is_registered(kind)
     if not is_name and not inspect.isclass(kind):
         ours = [f"nlse_mm.{name}" for name in plugin_types()]
@@ -72,21 +73,22 @@ def build_plugin(
         ConfigError: If its arguments are wrong. What its own code does wrong, an
             exception that no ``raise`` threw, goes through as it is.
     """
-    cfg = dict(cfg)
+    cfg = dict(cfg)  # MMCV's builder writes into what it is given
     postfix = cfg.pop("postfix", "")
     try:
         return build_plugin_layer(cfg, postfix, in_channels=in_channels)
     except ArgumentError as error:
         raise ConfigError(f"{key}: {error}") from error
     except (ImportError, TypeError, ValueError) as error:
+        # A fault of the plugin's own code keeps its traceback; a refusal needs none.
         if not is_meant(error):
             raise
         raise ConfigError(f"{key}: cfg={cfg}: {error}") from error
     except Exception as error:
-        said = refusal(error, cfg)
-        if said is None:
+        reason = refusal(error, cfg)
+        if reason is None:
             raise
-        raise ConfigError(f"{key}: {cfg['type']} refuses {said}") from error
+        raise ConfigError(f"{key}: {cfg['type']} refuses {reason}") from error
 
 
 def unique_name(parent: nn.Module, name: str) -> str:
@@ -99,7 +101,7 @@ def unique_name(parent: nn.Module, name: str) -> str:
 
 
 def log_plugin(plugin: nn.Module, where: str, name: str, channels: int) -> None:
-    """Log one line for a plugin that was placed."""
+    """Log where a plugin was placed, its name and its channels."""
     print_log(
         f"plugin {type(plugin).__name__} {where}: {name}, {channels} channels",
         logger="current",

@@ -9,6 +9,7 @@ after_block     after the addition and the last ReLU
 """
 
 from collections.abc import Callable
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -20,30 +21,35 @@ from .mixin import mix_in
 from .plugin import unique_name
 
 
-class PluggedBlock:
-    """Mixed into the toolboxes' ``BasicBlock`` and ``Bottleneck``, ResNeXt's as well.
+class PluggedBlock(nn.Module):
+    """Run plugins in a residual block, into which this is mixed, ResNeXt's as well.
 
     ``plugin_names`` maps each position to the names of its plugins, children of this
     block, in the order in which they run. Those in ``own_names`` are the backbone's
-    own, as SE-ResNet's layers do: they freeze with it and are initialised with it.
+    own, such as SE-ResNet's SE layers: they freeze and are initialised with it.
     """
 
     plugin_names: dict[str, list[str]]
     own_names: list[str]
+    # What the toolboxes' ``BasicBlock`` and ``Bottleneck`` have.
+    relu: nn.Module
+    downsample: nn.Module | None
+    with_cp: bool
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block of He et al. (arXiv 1512.03385), figure 5, with its plugins."""
+        """Run the block of He et al. (arXiv 1512.03385), figure 5, with its plugins."""
         if self.with_cp and x.requires_grad:
             return checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
         last = number_of_convolutions(self)
-        out = self._run_plugins("before_conv1", x)
+        out = self._run_plugins("before_conv1", x)  # (N, C, H, W)
         for i in range(1, last + 1):
             out = getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(out))
             if i < last:
                 out = self._run_plugins(f"after_conv{i}", self.relu(out))
+        # Now (N, C', H', W'): a stage's first block widens the map and may halve it.
         identity = x if self.downsample is None else self.downsample(x)
         identity = self._run_plugins("on_identity", identity)
         fused = self._fused_addition(last, out)
@@ -56,18 +62,20 @@ class PluggedBlock:
         return self._run_plugins("after_block", out)
 
     def _fused_addition(self, last: int, out: Tensor) -> Callable[..., Tensor] | None:
-        """The plugin's own ``relu(plugin(x) + identity)``, where it may overwrite x.
+        """Return the plugin's own ``relu(plugin(x) + identity)``, which overwrites x.
 
-        That is where it stands alone between the norm and the addition, and nobody can
-        tell: no backward pass needs what it overwrites, the output of the norm, or of
-        the convolution where the norm has been folded into that; nobody has hooked
-        those, or what it skips, the plugin and the ReLU, and nobody records the model.
+        None unless it stands alone between the norm and the addition, and the result is
+        the same: no backward pass needs what it overwrites, the output of the norm, or
+        of the convolution where the norm has been folded into that; there is no hook on
+        those, or on what it skips, the plugin and the ReLU, and the model isn't
+        recorded.
         """
         names = self.plugin_names.get(f"after_conv{last}", ())
         if len(names) != 1 or type(self.relu) is not nn.ReLU or is_recording(out):
             return None
         plugin = getattr(self, names[0])
         conv, norm = getattr(self, f"conv{last}"), getattr(self, f"norm{last}")
+        # The norms whose backward pass reads their input, not what they returned.
         known = isinstance(norm, (_NormBase, nn.GroupNorm, nn.Identity))
         if not known or is_hooked(plugin, norm, conv, self.relu):
             return None
@@ -79,7 +87,7 @@ class PluggedBlock:
         return x
 
     def plugin_modules(self) -> list[nn.Module]:
-        """This block's plugins, but for those that belong to the backbone."""
+        """Return this block's plugins, but for those that belong to the backbone."""
         return [
             getattr(self, name)
             for names in self.plugin_names.values()
@@ -88,21 +96,28 @@ class PluggedBlock:
         ]
 
 
+def stages_of(backbone: nn.Module) -> dict[str, nn.Sequential]:
+    """Return the stages of a toolbox's ResNet, res2 first, by their names."""
+    names = cast("list[str]", backbone.res_layers)
+    return {name: getattr(backbone, name) for name in names}
+
+
 def number_of_convolutions(block: nn.Module) -> int:
-    """2 for a BasicBlock, 3 for a Bottleneck."""
+    """Return 2 for a BasicBlock, 3 for a Bottleneck."""
     return 3 if hasattr(block, "conv3") else 2
 
 
 def positions_of(block: nn.Module) -> tuple[str, ...]:
-    """The positions that this kind of block has."""
+    """Return the positions that this kind of block has."""
     convs = (f"after_conv{i + 1}" for i in range(number_of_convolutions(block)))
     return ("before_conv1", *convs, "on_identity", "after_block")
 
 
 def channels_at(block: nn.Module, position: str) -> int:
-    """Channels of what a plugin at ``position`` is given."""
+    """Return the channels of what a plugin at ``position`` is given."""
     if position == "before_conv1":
-        return block.conv1.in_channels
+        return cast("nn.Conv2d", block.conv1).in_channels
+    # What is added has the shape of what it is added to.
     if position in ("on_identity", "after_block"):
         position = f"after_conv{number_of_convolutions(block)}"
     return getattr(block, position.removeprefix("after_")).out_channels
@@ -115,7 +130,7 @@ def add_plugin(block: nn.Module, position: str, name: str, plugin: nn.Module) ->
         The child's name: ``name``, or ``name_2`` and so on where that is taken.
     """
     if not isinstance(block, PluggedBlock):
-        mix_in(block, PluggedBlock)
+        block = mix_in(block, PluggedBlock)
         block.plugin_names = {}
         block.own_names = []
     unique = unique_name(block, name)

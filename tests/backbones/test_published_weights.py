@@ -1,4 +1,4 @@
-"""``init_cfg`` fills an SE trunk with published weights, or refuses them.
+"""``init_cfg`` fills an SE backbone with published weights, or refuses them.
 
 The sources' names are made from ours by the fixture ``renamed``, which is not the code
 that converts; ``test_se_peers.py`` has the sources themselves.
@@ -26,32 +26,32 @@ def pretrained(checkpoint, **options):
     return dict(type="Pretrained", checkpoint=checkpoint, **options)
 
 
-def weights_of(trunk):
-    """The trunk's weights, each with a value that shows where it went."""
+def weights_of(backbone):
+    """The backbone's weights, each with a value that shows where it went."""
     generator = torch.Generator().manual_seed(3)
     return {
         key: torch.rand(value.shape, generator=generator)
-        for key, value in trunk.state_dict().items()
+        for key, value in backbone.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
 
 
-def assert_holds(trunk, weights):
-    own = trunk.state_dict()
+def assert_holds(backbone, weights):
+    own = backbone.state_dict()
     for key, value in weights.items():
         assert torch.equal(own[key], value), key
 
 
 def refusal(named, checkpoint, *, options=(), **kwargs):
     name = named(checkpoint)
-    trunk = build(init_cfg=pretrained(name, **dict(options)), **kwargs)
-    before = trunk.conv1.weight.clone()
+    backbone = build(init_cfg=pretrained(name, **dict(options)), **kwargs)
+    before = backbone.conv1.weight.clone()
     with pytest.raises(CheckpointError) as caught:
-        trunk.init_weights()
+        backbone.init_weights()
     message = str(caught.value)
     assert name in message
     assert "\n" not in message
-    assert torch.equal(trunk.conv1.weight, before)  # nothing was loaded
+    assert torch.equal(backbone.conv1.weight, before)  # nothing was loaded
     return message
 
 
@@ -67,7 +67,7 @@ def refusal(named, checkpoint, *, options=(), **kwargs):
         ("mmpretrain", "SEResNet", 50, dict()),
     ],
 )
-def test_each_family_fills_the_whole_trunk(
+def test_each_family_fills_the_whole_backbone(
     toolbox, named, renamed, monkeypatch, family, name, depth, kwargs
 ):
     weights = weights_of(build(name, depth, **kwargs))
@@ -77,9 +77,9 @@ def test_each_family_fills_the_whole_trunk(
         "nlse_mm.checkpoint.conversion.published.print_log",
         lambda msg, **_: log.append(msg),
     )
-    trunk = build(name, depth, init_cfg=pretrained(checkpoint), **kwargs)
-    trunk.init_weights()
-    assert_holds(trunk, weights)
+    backbone = build(name, depth, init_cfg=pretrained(checkpoint), **kwargs)
+    backbone.init_weights()
+    assert_holds(backbone, weights)
     (line,) = log
     assert f"({family}): {len(weights)} keys fill the backbone" in line
     assert "; 2 not used: " in line
@@ -108,9 +108,9 @@ def test_senet_has_a_name_for_every_key(in_mmdet, renamed, family):
     ],
 )
 def test_a_wrong_init_cfg_ends_in_a_sentence(toolbox, init_cfg, sentence):
-    trunk = build(depth=18, init_cfg=init_cfg)
+    backbone = build(depth=18, init_cfg=init_cfg)
     with pytest.raises(ValueError, match=f"^init_cfg.*{sentence}"):
-        trunk.init_weights()
+        backbone.init_weights()
 
 
 PREFIXES = [None, "backbone", "backbone.", "module.backbone", "module.backbone."]
@@ -121,9 +121,9 @@ PREFIXES = [None, "backbone", "backbone.", "module.backbone", "module.backbone."
 def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):
     weights = weights_of(build())
     checkpoint = named(dict(state_dict={given + k: v for k, v in weights.items()}))
-    trunk = build(init_cfg=pretrained(checkpoint, prefix=prefix))
-    trunk.init_weights()
-    assert_holds(trunk, weights)
+    backbone = build(init_cfg=pretrained(checkpoint, prefix=prefix))
+    backbone.init_weights()
+    assert_holds(backbone, weights)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_mmpretrains_prefix_may_be_there_or_not(in_mmdet, named, prefix, given):
 def test_wrappers_in_a_prefix_or_a_key_do_not_matter(in_mmdet, named, given, prefix):
     weights = weights_of(build())
     checkpoint = named({given + k: v for k, v in weights.items()})
-    trunk = build(init_cfg=pretrained(checkpoint, prefix=prefix))
-    trunk.init_weights()
-    assert_holds(trunk, weights)
+    backbone = build(init_cfg=pretrained(checkpoint, prefix=prefix))
+    backbone.init_weights()
+    assert_holds(backbone, weights)
 
 
 def test_weights_of_a_wrapped_plain_resnet_are_known_by_their_keys(in_mmdet, named):
@@ -160,9 +160,9 @@ def test_weights_of_a_wrapped_plain_resnet_are_known_by_their_keys(in_mmdet, nam
 def test_another_prefix_has_to_be_there(in_mmdet, named):
     weights = weights_of(build())
     checkpoint = {f"teacher.{k}": v for k, v in weights.items()}
-    trunk = build(init_cfg=pretrained(named(checkpoint), prefix="teacher"))
-    trunk.init_weights()
-    assert_holds(trunk, weights)
+    backbone = build(init_cfg=pretrained(named(checkpoint), prefix="teacher"))
+    backbone.init_weights()
+    assert_holds(backbone, weights)
     options = dict(prefix="student")
     message = refusal(named, checkpoint, options=options)
     assert "no key that begins with prefix='student', but with teacher" in message
@@ -195,7 +195,7 @@ def test_weights_of_another_depth_are_refused(in_mmdet, named, renamed, of, into
 def test_weights_without_se_layers_are_refused(in_mmdet, named, renamed):
     plain = MODELS.build(dict(type="nlse_mm.ResNet", depth=50, base_channels=16))
     message = refusal(named, renamed(weights_of(plain), "torchvision"))
-    assert "it lacks layer1.0.se_layer.conv1.conv.bias" in message
+    assert "missing keys layer1.0.se_layer.conv1.conv.bias" in message
     assert "64 of the backbone's" in message
     assert "without SE layers" in message
 
@@ -207,7 +207,7 @@ def test_a_missing_key_and_one_of_another_shape_are_named(in_mmdet, named):
         named, weights | {k: v for k, v in narrow.items() if "conv1.conv.w" in k}
     )
     del weights["layer4.2.bn3.running_var"]
-    assert "it lacks layer4.2.bn3.running_var, 1 of" in refusal(named, weights)
+    assert "missing keys layer4.2.bn3.running_var, 1 of" in refusal(named, weights)
 
 
 def test_what_is_no_resnet_is_refused(in_mmdet, named):
@@ -251,9 +251,9 @@ def test_so_are_mmpretrains_where_the_name_says_whose_they_are(
 
     checkpoint = renamed(weights_of(build()), "mmpretrain")
     assert key in refusal(named, checkpoint, **given)
-    trunk = build(init_cfg=pretrained("mmcls://se-resnet50"))
-    trunk.init_weights()
-    assert_holds(trunk, weights_of(build()))
+    backbone = build(init_cfg=pretrained("mmcls://se-resnet50"))
+    backbone.init_weights()
+    assert_holds(backbone, weights_of(build()))
 
 
 def test_legacy_basic_blocks_are_refused(in_mmdet, named, renamed):
@@ -263,7 +263,7 @@ def test_legacy_basic_blocks_are_refused(in_mmdet, named, renamed):
 
 
 def test_new_layers_may_be_missing_and_start_as_ever(in_mmdet, named, renamed):
-    line = dict(
+    entry = dict(
         cfg=dict(type="nlse_mm.NonLocal2d"),
         stages=(False, False, True, False),
         blocks=(-2,),
@@ -271,14 +271,14 @@ def test_new_layers_may_be_missing_and_start_as_ever(in_mmdet, named, renamed):
     )
     dcn = dict(type="DCNv2", deform_groups=1, fallback_on_stride=False)
     stages = (False, False, False, True)
-    kwargs = dict(plugins=[line], dcn=dcn, stage_with_dcn=stages)
+    kwargs = dict(plugins=[entry], dcn=dcn, stage_with_dcn=stages)
     weights = weights_of(build())
     checkpoint = named(renamed(weights, "timm"))
-    trunk = build(init_cfg=pretrained(checkpoint), **kwargs)
-    trunk.init_weights()
-    assert_holds(trunk, weights)
-    assert not trunk.layer3[4].nonlocal_block.conv_out.conv.weight.any()
-    assert not trunk.layer4[2].conv2.conv_offset.weight.any()
+    backbone = build(init_cfg=pretrained(checkpoint), **kwargs)
+    backbone.init_weights()
+    assert_holds(backbone, weights)
+    assert not backbone.layer3[4].nonlocal_block.conv_out.conv.weight.any()
+    assert not backbone.layer4[2].conv2.conv_offset.weight.any()
 
 
 def test_fewer_stages_leave_the_rest_unused(in_mmdet, named, renamed):
@@ -286,16 +286,16 @@ def test_fewer_stages_leave_the_rest_unused(in_mmdet, named, renamed):
     kwargs = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1))
     kwargs |= dict(out_indices=(0, 1, 2))
     checkpoint = named(renamed(weights, "timm"))
-    trunk = build(init_cfg=pretrained(checkpoint), **kwargs)
-    trunk.init_weights()
-    assert_holds(trunk, {k: v for k, v in weights.items() if "layer4" not in k})
+    backbone = build(init_cfg=pretrained(checkpoint), **kwargs)
+    backbone.init_weights()
+    assert_holds(backbone, {k: v for k, v in weights.items() if "layer4" not in k})
 
 
-def test_a_trunk_survives_pickling_with_its_weights(in_mmdet, named, renamed):
+def test_a_backbone_survives_pickling_with_its_weights(in_mmdet, named, renamed):
     weights = weights_of(build())
     checkpoint = named(renamed(weights, "timm"))
-    trunk = build(init_cfg=pretrained(checkpoint))
-    copy = pickle.loads(pickle.dumps(trunk))
+    backbone = build(init_cfg=pretrained(checkpoint))
+    copy = pickle.loads(pickle.dumps(backbone))
     copy.init_weights()
     assert_holds(copy, weights)
-    assert copy.init_cfg == trunk.init_cfg
+    assert copy.init_cfg == backbone.init_cfg

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 
 NL = dict(type="nlse_mm.NonLocal2d")
-LINE = dict(cfg=NL, stages=(False, False, True, False), position="after_block")
+ENTRY = dict(cfg=NL, stages=(False, False, True, False), position="after_block")
 SMALL = dict(base_channels=16, stem_channels=16)
 SWIN = dict(
     base="SwinTransformer", embed_dims=24, depths=(1,) * 4, num_heads=(1, 2, 3, 4)
@@ -30,7 +30,7 @@ def build(name, plugged):
     if name == "WithPlugins":
         kwargs["plugins"] = [dict(cfg=NL, output=2)] if plugged else []
     elif plugged:
-        kwargs["plugins"] = [LINE]
+        kwargs["plugins"] = [ENTRY]
     with torch.device("meta" if name == "SENet" else "cpu"):
         return MODELS.build(dict(type=f"nlse_mm.{name}", **kwargs))
 

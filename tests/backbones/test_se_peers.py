@@ -1,4 +1,4 @@
-"""SE trunks beside MMPretrain's and timm's: the same weights give the same outputs.
+"""SE backbones beside MMPretrain's and timm's: the same weights give the same outputs.
 
 Both peers are optional. timm imports torchvision, whose wheels don't always fit a CPU
 build of PyTorch: they miss their own operators, which nothing here calls.

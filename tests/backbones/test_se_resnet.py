@@ -1,4 +1,4 @@
-"""SE trunks: the paper's counts, its five positions, and what belongs to the trunk."""
+"""SE backbones: the paper's counts, its five positions, and what belongs to them."""
 
 import copy
 import pickle
@@ -11,7 +11,7 @@ from torch import nn
 LAST = 2048 * 1000 + 1000  # a classifier of 1,000 classes
 RES4 = (False, False, True, False)
 NL = dict(type="nlse_mm.NonLocal2d", sub_sample=True, norm_cfg=dict(type="BN"))
-NL_LINE = dict(cfg=NL, stages=RES4, blocks=(-2,), position="after_block")
+NL_ENTRY = dict(cfg=NL, stages=RES4, blocks=(-2,), position="after_block")
 POSITIONS = ("standard", "pre", "post", "identity", "3x3")
 
 
@@ -20,29 +20,29 @@ def build(name="SEResNet", depth=50, **kwargs):
 
 
 def small(**kwargs):
-    """A trunk of both toolboxes whose gates aren't near one half."""
-    trunk = build(**{"base_channels": 16, "stem_channels": 16, **kwargs})
-    awaken(trunk)
-    return trunk
+    """A backbone of both toolboxes whose gates aren't near one half."""
+    backbone = build(**{"base_channels": 16, "stem_channels": 16, **kwargs})
+    awaken(backbone)
+    return backbone
 
 
-def awaken(trunk):
-    for name, parameter in trunk.named_parameters():
+def awaken(backbone):
+    for name, parameter in backbone.named_parameters():
         if "se_layer" in name:
             nn.init.normal_(parameter, std=1.0)
 
 
-def evaluated(trunk):
-    trunk.eval()  # the toolboxes' own returns None
-    return trunk
+def evaluated(backbone):
+    backbone.eval()  # the toolboxes' own returns None
+    return backbone
 
 
-def outputs(trunk, train=False, size=(75, 98)):
+def outputs(backbone, train=False, size=(75, 98)):
     generator = torch.Generator().manual_seed(1)
-    dtype = next(trunk.parameters()).dtype
+    dtype = next(backbone.parameters()).dtype
     x = torch.rand(2, 3, *size, generator=generator, dtype=dtype)
-    trunk.train(train)
-    return trunk(x)
+    backbone.train(train)
+    return backbone(x)
 
 
 def same(a, b):
@@ -93,10 +93,10 @@ def test_it_has_the_published_number_of_multiplications(
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        trunk = evaluated(build(name, depth, **kwargs))
+        backbone = evaluated(build(name, depth, **kwargs))
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
-            trunk(torch.rand(1, 3, 224, 224))
+            backbone(torch.rand(1, 3, 224, 224))
     multiplications = counter.get_total_flops() / 2 + 2048 * 1000
     assert multiplications == pytest.approx(expected, rel=0.01)
 
@@ -124,8 +124,8 @@ def expected_block(block, x, se_position):
     [(50, p) for p in POSITIONS] + [(18, p) for p in POSITIONS[:-1]],
 )
 def test_the_se_layer_is_where_the_paper_has_it(toolbox, depth, se_position, index):
-    trunk = small(depth=depth, se_position=se_position).double()
-    block = trunk.layer3[index].train()
+    backbone = small(depth=depth, se_position=se_position).double()
+    block = backbone.layer3[index].train()
     x = torch.rand(2, block.conv1.in_channels, 5, 7, dtype=torch.float64)
     x.requires_grad_()
     wanted = [x, *block.parameters()]
@@ -138,10 +138,10 @@ def test_the_se_layer_is_where_the_paper_has_it(toolbox, depth, se_position, ind
 
 
 def test_se_layers_have_mmpretrains_names(toolbox):
-    trunk = build()
+    backbone = build()
     stock = MODELS.build(dict(type=f"{toolbox}.ResNet", depth=50)).state_dict()
-    added = trunk.state_dict().keys() - stock.keys()
-    assert stock.keys() <= trunk.state_dict().keys()
+    added = backbone.state_dict().keys() - stock.keys()
+    assert stock.keys() <= backbone.state_dict().keys()
     assert added == {
         f"layer{s + 1}.{b}.se_layer.{conv}.conv.{kind}"
         for s, blocks in enumerate((3, 4, 6, 3))
@@ -152,66 +152,66 @@ def test_se_layers_have_mmpretrains_names(toolbox):
 
 
 @pytest.mark.parametrize("position", ["after_conv3", "after_block"])
-def test_zero_init_lines_leave_a_trained_trunk_as_it_was(toolbox, position):
+def test_zero_init_entries_leave_a_trained_backbone_as_it_was(toolbox, position):
     cfg = dict(type="nlse_mm.SELayer", zero_init=True)
-    trunk = build("ResNet", plugins=[dict(cfg=cfg, position=position)])
-    trunk.init_weights()
+    backbone = build("ResNet", plugins=[dict(cfg=cfg, position=position)])
+    backbone.init_weights()
     stock = MODELS.build(dict(type=f"{toolbox}.ResNet", depth=50))
     # Norms as after training, so that every branch counts.
     for name, parameter in stock.named_parameters():
         if "bn" in name:
             nn.init.uniform_(parameter, 0.2, 0.6)
-    trunk.load_state_dict(stock.state_dict(), strict=False)
+    backbone.load_state_dict(stock.state_dict(), strict=False)
     for train in (False, True):
-        assert same(outputs(trunk, train), outputs(stock, train))
+        assert same(outputs(backbone, train), outputs(stock, train))
     with torch.no_grad():
-        assert same(outputs(trunk), outputs(stock))
+        assert same(outputs(backbone), outputs(stock))
 
 
 def test_frozen_stages_freeze_their_se_layers_and_no_plugin(toolbox):
-    line = dict(cfg=dict(NL), position="after_block")
-    trunk = small(frozen_stages=2, plugins=[line])
+    entry = dict(cfg=dict(NL), position="after_block")
+    backbone = small(frozen_stages=2, plugins=[entry])
     for again in range(2):  # as built, and in training
-        trainable = {n for n, p in trunk.named_parameters() if p.requires_grad}
+        trainable = {n for n, p in backbone.named_parameters() if p.requires_grad}
         stages = {n.split(".")[0] for n in trainable if "nonlocal" not in n}
         assert stages == {"layer3", "layer4"}
         assert "layer3.0.se_layer.conv1.conv.weight" in trainable
         assert "layer1.0.nonlocal_block.g.0.conv.weight" in trainable
         assert not any("layer1.0.se" in n for n in trainable), again
-        trunk.train()
+        backbone.train()
 
 
-def test_a_trunk_without_plugin_lines_freezes_as_built(toolbox):
-    trunk = small(frozen_stages=4)
-    assert not any(p.requires_grad for p in trunk.parameters())
+def test_a_backbone_without_plugin_entries_freezes_as_built(toolbox):
+    backbone = small(frozen_stages=4)
+    assert not any(p.requires_grad for p in backbone.parameters())
 
 
-def test_norm_eval_stops_the_trunks_norms_and_not_the_plugins(toolbox):
-    trunk = small(norm_eval=True, plugins=[NL_LINE])
-    trunk.train()
-    norms = {n: m for n, m in trunk.named_modules() if isinstance(m, nn.BatchNorm2d)}
+def test_norm_eval_stops_the_backbones_norms_and_not_the_plugins(toolbox):
+    backbone = small(norm_eval=True, plugins=[NL_ENTRY])
+    backbone.train()
+    norms = {n: m for n, m in backbone.named_modules() if isinstance(m, nn.BatchNorm2d)}
     assert [n for n, m in norms.items() if m.training] == [
         "layer3.4.nonlocal_block.conv_out.bn"
     ]
 
 
-def test_plugin_modules_are_the_lines_and_not_the_trunks_layers(toolbox):
-    line = dict(cfg=dict(type="nlse_mm.SELayer"), stages=RES4, position="after_conv3")
-    trunk = small(plugins=[NL_LINE, line])
-    block = trunk.layer3[4]
+def test_plugin_modules_are_the_entries_and_not_the_backbones_layers(toolbox):
+    entry = dict(cfg=dict(type="nlse_mm.SELayer"), stages=RES4, position="after_conv3")
+    backbone = small(plugins=[NL_ENTRY, entry])
+    block = backbone.layer3[4]
     assert [n for n, _ in block.named_children()][-3:] == [
         "se_layer",
         "nonlocal_block",
         "se_layer_2",
     ]
-    assert block.se_layer not in trunk.plugin_modules()
-    assert len(trunk.plugin_modules()) == 7
+    assert block.se_layer not in backbone.plugin_modules()
+    assert len(backbone.plugin_modules()) == 7
 
 
-def test_lines_run_after_the_se_layer_of_their_place(toolbox):
+def test_entries_run_after_the_se_layer_of_their_place(toolbox):
     affine = dict(type="nlse_mm.Affine", scale=2.0, shift=0.5)
-    line = dict(cfg=affine, stages=RES4, blocks=(1,), position="after_conv3")
-    block = evaluated(small(plugins=[line])).layer3[1]
+    entry = dict(cfg=affine, stages=RES4, blocks=(1,), position="after_conv3")
+    block = evaluated(small(plugins=[entry])).layer3[1]
     x = torch.rand(2, 256, 5, 7)
     plain = x
     for i in (1, 2, 3):
@@ -221,23 +221,23 @@ def test_lines_run_after_the_se_layer_of_their_place(toolbox):
     torch.testing.assert_close(block(x), expected)
 
 
-def test_the_trunks_init_initialises_its_se_layers(toolbox):
-    trunk = small()
-    trunk.init_weights()
-    conv = trunk.layer4[2].se_layer.conv2.conv
+def test_the_backbones_init_initialises_its_se_layers(toolbox):
+    backbone = small()
+    backbone.init_weights()
+    conv = backbone.layer4[2].se_layer.conv2.conv
     assert conv.bias.abs().max() == 0
     assert conv.weight.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.1)
-    assert trunk.layer4[2].bn3.weight.abs().max() == 0  # zero_init_residual
+    assert backbone.layer4[2].bn3.weight.abs().max() == 0  # zero_init_residual
 
 
 def test_a_watched_se_layer_runs_by_itself_and_gives_the_same(toolbox):
-    trunk = evaluated(small())
-    expected, seen = outputs(trunk), []
-    layer = trunk.layer2[1].se_layer
+    backbone = evaluated(small())
+    expected, seen = outputs(backbone), []
+    layer = backbone.layer2[1].se_layer
     handle = layer.register_forward_hook(lambda m, i, o: seen.append((i[0], o)))
-    torch.testing.assert_close(outputs(trunk), expected)
+    torch.testing.assert_close(outputs(backbone), expected)
     handle.remove()
-    outputs(trunk)
+    outputs(backbone)
     ((x, out),) = seen
     torch.testing.assert_close(out, x * layer.excitation(x)[:, :, None, None])
 
@@ -290,36 +290,36 @@ def test_another_activation_is_respected(in_mmdet):
     [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))],
     ids=["deepcopy", "pickle"],
 )
-@pytest.mark.parametrize("lines", [None, [NL_LINE]], ids=["SE", "SE and NL"])
-def test_it_survives(toolbox, survive, lines):
-    trunk = small(plugins=lines, frozen_stages=1)
-    survivor = survive(trunk)
-    assert same(outputs(survivor), outputs(trunk))
+@pytest.mark.parametrize("entries", [None, [NL_ENTRY]], ids=["SE", "SE and NL"])
+def test_it_survives(toolbox, survive, entries):
+    backbone = small(plugins=entries, frozen_stages=1)
+    survivor = survive(backbone)
+    assert same(outputs(survivor), outputs(backbone))
     frozen = [n for n, p in survivor.named_parameters() if not p.requires_grad]
-    assert frozen == [n for n, p in trunk.named_parameters() if not p.requires_grad]
+    assert frozen == [n for n, p in backbone.named_parameters() if not p.requires_grad]
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(toolbox):
     plain, saving = small(), small(with_cp=True)
     saving.load_state_dict(plain.state_dict())
-    for trunk in (plain.double(), saving.double()):
-        sum(o.square().mean() for o in outputs(trunk, train=True)).backward()
+    for backbone in (plain.double(), saving.double()):
+        sum(o.square().mean() for o in outputs(backbone, train=True)).backward()
     for a, b in zip(plain.parameters(), saving.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad)
 
 
 def test_it_compiles_without_a_break(in_mmdet):
-    trunk = small(plugins=[NL_LINE])
-    expected = outputs(trunk)
-    compiled = torch.compile(trunk, fullgraph=True, backend="eager")
+    backbone = small(plugins=[NL_ENTRY])
+    expected = outputs(backbone)
+    compiled = torch.compile(backbone, fullgraph=True, backend="eager")
     torch.testing.assert_close(outputs(compiled), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_it_exports(in_mmdet):
-    trunk = evaluated(small(depth=18))
-    program = torch.export.export(trunk, (torch.rand(2, 3, 64, 96),))
+    backbone = evaluated(small(depth=18))
+    program = torch.export.export(backbone, (torch.rand(2, 3, 64, 96),))
     x = torch.rand(2, 3, 64, 96)
-    torch.testing.assert_close(program.module()(x), trunk(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(program.module()(x), backbone(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -338,10 +338,10 @@ def test_it_exports(in_mmdet):
     ids=["caffe dilated", "deep stem", "three stages", "GN", "DCN", "R34 post"],
 )
 def test_the_arguments_of_the_toolboxs_class_go_through(toolbox, kwargs):
-    trunk = small(**copy.deepcopy(kwargs))
-    trunk.init_weights()
-    sum(o.square().mean() for o in outputs(trunk, train=True)).backward()
-    layer = trunk.layer3[0].se_layer
+    backbone = small(**copy.deepcopy(kwargs))
+    backbone.init_weights()
+    sum(o.square().mean() for o in outputs(backbone, train=True)).backward()
+    layer = backbone.layer3[0].se_layer
     depth = kwargs.pop("depth", 50)
     kwargs.pop("se_position", None)
     stock = MODELS.build(
@@ -354,28 +354,28 @@ def test_the_arguments_of_the_toolboxs_class_go_through(toolbox, kwargs):
         )
     )
     sizes = [o.shape for o in outputs(stock)]
-    assert [o.shape for o in outputs(trunk)] == sizes
+    assert [o.shape for o in outputs(backbone)] == sizes
     for parameter in layer.parameters():
         assert parameter.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(("size", "expected"), [(75, 19), (76, 19), (77, 19), (78, 19)])
 def test_ceil_mode_pools_without_padding(in_mmdet, size, expected):
-    trunk = small(pool_ceil_mode=True, out_indices=(0,))
-    assert trunk.maxpool.padding == 0
-    assert outputs(trunk, size=(size, size))[0].shape[2:] == (expected, expected)
+    backbone = small(pool_ceil_mode=True, out_indices=(0,))
+    assert backbone.maxpool.padding == 0
+    assert outputs(backbone, size=(size, size))[0].shape[2:] == (expected, expected)
     maps = torch.full((1, 1, 4, 4), -1.0)
     maps[..., 3] = 5.0
     # Columns 0 to 2 and, ragged, 2 and 3.
-    assert trunk.maxpool(maps)[0, 0].tolist() == [[-1, 5], [-1, 5]]
+    assert backbone.maxpool(maps)[0, 0].tolist() == [[-1, 5], [-1, 5]]
 
 
 def test_senet_154_has_its_three_changes(toolbox):
-    trunk = build("SENet", 154)
-    stem = [m for m in trunk.stem if isinstance(m, nn.Conv2d)]
+    backbone = build("SENet", 154)
+    stem = [m for m in backbone.stem if isinstance(m, nn.Conv2d)]
     assert [(m.out_channels, m.stride[0]) for m in stem] == [(64, 2), (64, 1), (128, 1)]
     for stage, width in enumerate((256, 512, 1024, 2048)):
-        first = getattr(trunk, f"layer{stage + 1}")[0]
+        first = getattr(backbone, f"layer{stage + 1}")[0]
         assert first.conv1.out_channels == width // 2 == first.bn1.num_features
         assert (first.conv2.in_channels, first.conv2.out_channels) == (
             width // 2,
@@ -385,7 +385,7 @@ def test_senet_154_has_its_three_changes(toolbox):
         size, stride = (1, 1) if stage == 0 else (3, 2)
         assert first.downsample[0].kernel_size == (size, size)
         assert first.downsample[0].stride == (stride, stride)
-    assert [o.shape[1:] for o in outputs(trunk, size=(64, 96))] == [
+    assert [o.shape[1:] for o in outputs(backbone, size=(64, 96))] == [
         (256, 16, 24),
         (512, 8, 12),
         (1024, 4, 6),
@@ -394,7 +394,7 @@ def test_senet_154_has_its_three_changes(toolbox):
 
 
 def test_senet_takes_the_toolboxs_arguments(toolbox):
-    trunk = build(
+    backbone = build(
         "SENet",
         154,
         num_stages=2,
@@ -405,11 +405,13 @@ def test_senet_takes_the_toolboxs_arguments(toolbox):
         dcn=dict(type="DCNv2", deform_groups=1, fallback_on_stride=False),
         stage_with_dcn=(False, True),
     )
-    assert type(trunk.layer2[1].conv2).__name__ == "ModulatedDeformConv2dPack"
-    trained = {n.split(".")[0] for n, p in trunk.named_parameters() if p.requires_grad}
+    assert type(backbone.layer2[1].conv2).__name__ == "ModulatedDeformConv2dPack"
+    trained = {
+        n.split(".")[0] for n, p in backbone.named_parameters() if p.requires_grad
+    }
     assert trained == {"layer2"}
-    outputs(trunk, train=True, size=(64, 64))[0].mean().backward()
-    assert trunk.layer2[0].downsample[0].weight.grad.abs().sum() > 0
+    outputs(backbone, train=True, size=(64, 64))[0].mean().backward()
+    assert backbone.layer2[0].downsample[0].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(

@@ -56,12 +56,12 @@ def test_an_image_that_cannot_be_down_sampled_ends_in_a_sentence():
 def test_a_resnets_convolutions_are_replaced_from_a_config(in_mmdet):
     config = Config.fromfile(CONFIGS / "mask_rcnn_r50_sa_res5.py")
     config.model.backbone.init_cfg = None
-    trunk = MODELS.build(config.model.backbone)
-    trunk.init_weights()
-    names = [h.name for h in look_at_heads(trunk)]
+    backbone = MODELS.build(config.model.backbone)
+    backbone.init_weights()
+    names = [h.name for h in look_at_heads(backbone)]
     assert names == [f"layer4.{i}.conv2" for i in range(3)]
-    assert [trunk.layer4[i].conv2.stride for i in range(3)] == [2, 1, 1]
-    outputs = trunk(torch.rand(1, 3, 64, 96))
+    assert [backbone.layer4[i].conv2.stride for i in range(3)] == [2, 1, 1]
+    outputs = backbone(torch.rand(1, 3, 64, 96))
     assert outputs[-1].shape == (1, 2048, 2, 3)
 
 

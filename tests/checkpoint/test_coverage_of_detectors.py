@@ -133,7 +133,7 @@ def test_of_student_and_teacher_a_test_needs_the_one_that_predicts(semi):
         half = {k: v for k, v in weights.items() if k.startswith(predicts)}
         check_coverage(model, half, "a.pth", testing=True)
         half = {k: v for k, v in weights.items() if k.startswith(other)}
-        with pytest.raises(CheckpointError, match=f"has nothing of {predicts} "):
+        with pytest.raises(CheckpointError, match=f"missing keys: all of {predicts} "):
             check_coverage(model, half, "a.pth", testing=True)
 
 

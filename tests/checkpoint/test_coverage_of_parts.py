@@ -43,7 +43,7 @@ def test_one_key_that_would_stay_at_random_is_refused_in_a_test(children):
     lost = "head.bias" if children else "backbone.conv3.bias"
     weights = without(Net(**children).state_dict(), lost)
     message = refusal(Net(**children), weights, testing=True)
-    assert f"keys untrained: it has no {lost} (" in message
+    assert f"keys untrained: missing keys: {lost} (" in message
     assert "would leave 1 of the model's" in message
 
 
@@ -54,7 +54,7 @@ def test_a_key_that_starts_as_a_constant_may_be_missing_in_a_test(log):
         "a.pth",
         testing=True,
     )
-    assert log[-1] == "a.pth has no backbone.norm.weight"
+    assert log[-1] == "a.pth: missing keys: backbone.norm.weight"
 
 
 def test_a_table_that_the_constructor_computes_may_be_missing(log):
@@ -63,24 +63,24 @@ def test_a_table_that_the_constructor_computes_may_be_missing(log):
     check_coverage(Net(), weights, "a.pth", resuming=True)
     weights["backbone.indices"] = torch.arange(9)  # of another window
     check_coverage(Net(), weights, "a.pth", testing=True)
-    assert log[-1] == "a.pth has in another shape backbone.indices"
+    assert log[-1] == "a.pth: keys of another shape: backbone.indices"
 
 
 def test_an_auxiliary_head_may_be_missing_in_a_test_and_not_when_resuming(log):
     net = Net(auxiliary_head=nn.Linear(2, 2), head=nn.Linear(2, 2))
     weights = net.state_dict()
     check_coverage(net, without(weights, "auxiliary_head."), "a.pth", testing=True)
-    assert log[-1] == "a.pth has no auxiliary_head.bias, auxiliary_head.weight"
+    assert log[-1] == "a.pth: missing keys: auxiliary_head.bias, auxiliary_head.weight"
     for lost, stage in (("head.", "testing"), ("auxiliary_head.", "resuming")):
         message = refusal(net, without(weights, lost), **{stage: True})
-        assert f"nothing of {lost[:-1]} (" in message
+        assert f"missing keys: all of {lost[:-1]} (" in message
 
 
 def test_a_resumed_training_needs_every_parameter():
     weights = without(Net().state_dict(), "backbone.norm.weight")
     message = refusal(Net(), weights, resuming=True)
     assert "can't be resumed" in message
-    assert "it has no backbone.norm.weight; load_from=PATH starts" in message
+    assert "missing keys: backbone.norm.weight; load_from=PATH starts" in message
     check_coverage(Net(), without(Net().state_dict(), START), "a.pth")
 
 
@@ -111,7 +111,7 @@ def test_a_plugin_may_be_missing_in_a_test_if_it_changes_nothing(cfg, is_identit
         message = refusal(net, weights, testing=True)
         assert f"change what the rest computes: {name} (" in message
     check_coverage(net, weights, "a.pth")
-    assert f"none of these plugins: {name} (" in refusal(net, weights, resuming=True)
+    assert f"all of these plugins: {name} (" in refusal(net, weights, resuming=True)
 
 
 def test_more_of_a_sequence_of_layers_is_another_model_and_a_part_beside_is_not(log):
@@ -126,7 +126,7 @@ def test_more_of_a_sequence_of_layers_is_another_model_and_a_part_beside_is_not(
     ).state_dict()
     more |= {"backbone.fc.weight": torch.ones(3), "steps": torch.tensor(3)}
     check_coverage(Net(), more, "a.pth", testing=True)
-    assert "which the model lacks: backbone.fc.weight, discriminator." in log[-1]
+    assert "unexpected keys: backbone.fc.weight, discriminator." in log[-1]
 
 
 def test_a_model_that_is_a_sequence_is_not_a_part_of_a_longer_one():

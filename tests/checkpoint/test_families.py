@@ -5,7 +5,7 @@ import pytest
 from nlse_mm.checkpoint.conversion.families import FAMILIES, family_of, our_names
 from nlse_mm.errors import CheckpointError
 
-# From the state dicts of timm 1.0.31 and MMPretrain 1.2.0. None: not the trunk's.
+# From the state dicts of timm 1.0.31 and MMPretrain 1.2.0. None: not the backbone's.
 NAMES = {
     "timm": {
         "conv1.weight": "conv1.weight",

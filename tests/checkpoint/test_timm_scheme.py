@@ -162,7 +162,7 @@ def test_a_misspelt_legacy_name_is_met_with_near_ones(hub, no_network):
     refusal("timm://legacy_senet15.in1k", "legacy_senet154.in1k")
 
 
-def test_trunks_that_blur_are_refused(hub, hugging_face):
+def test_backbones_that_blur_are_refused(hub, hugging_face):
     refusal("timm://seresnextaa101d_32x8d.ah_in1k", "blurs")
     assert hugging_face == []
 

@@ -1,4 +1,4 @@
-"""A file without weights where MMEngine looks for them: each kind in one sentence."""
+"""A file without weights where MMEngine expects them: each kind in one sentence."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from nlse_mm.checkpoint.coverage.weights import weights_of
 from nlse_mm.errors import CheckpointError
 
 WEIGHTS = nn.Linear(2, 2).state_dict()
-UNDER = "and MMEngine looks for them under state_dict: save them as "
+UNDER = "and MMEngine expects them under state_dict: save them as "
 
 
 @pytest.mark.parametrize(

@@ -71,31 +71,13 @@ def test_after_convs_out_of_range_is_refused(bad):
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        (3, "3 is not a dict with the keys"),
-        (dict(cfg=BLOCK), "the key 'after_convs' is missing"),
-        (dict(cfg=BLOCK, after_convs=(0,), blocks=(1,)), "the key 'blocks' is not one"),
         (dict(cfg=BLOCK, after_convs=0), "after_convs=0 is not a tuple of integers"),
         (dict(cfg=BLOCK, after_convs=("0",)), "is not a tuple of integers, such as"),
-        (dict(cfg="nl", after_convs=(0,)), "cfg='nl' is not a dict with a 'type'"),
-        (dict(cfg=dict(type="nlse_mm.No"), after_convs=(0,)), "'nlse_mm.No' is not a"),
-        (dict(cfg=dict(BLOCK, mode="x"), after_convs=(0,)), "mode='x' is not one of"),
-        (dict(cfg=dict(BLOCK, postfix=[1]), after_convs=(0,)), r"postfix=\[1\] is not"),
     ],
 )
 def test_a_wrong_entry_ends_in_a_sentence(entry, sentence):
     with pytest.raises(ValueError, match=rf"^plugins\[0\]: .*{sentence}"):
         small(plugins=[entry])
-
-
-def test_plugins_that_are_no_list_are_refused():
-    with pytest.raises(ValueError, match=r"^plugins=\{.* is not a list"):
-        small(plugins=dict(cfg=BLOCK, after_convs=(0,)))
-
-
-def test_postfix_names_a_plugin_as_in_a_backbone():
-    entry = dict(cfg=dict(BLOCK, postfix="_last"), after_convs=(1,))
-    head = small(plugins=[entry])
-    assert list(head.plugins["after_conv1"]) == ["nonlocal_block_last"]
 
 
 def test_the_papers_head_has_four_blocks():

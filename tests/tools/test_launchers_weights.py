@@ -98,7 +98,9 @@ def test_a_test_names_the_way_round_and_takes_it(launch, mistake, loaded, capfd)
     lacking = {k: v for k, v in weights().items() if not k.startswith("head.")}
     torch.save(dict(state_dict=lacking), "a.pth")
     said = mistake("test.py", CONFIG, "a.pth", *WORK)
-    assert "it has nothing of head (--cfg-options check_weights=False goes on" in said
+    assert (
+        "missing keys: all of head (--cfg-options check_weights=False goes on" in said
+    )
     launch("test.py", CONFIG, "a.pth", *WORK, *ANYWAY)
     assert "check_weights=False: a.pth is a checkpoint of an" in capfd.readouterr().out
     assert 0.5 in values(loaded[0])
@@ -145,10 +147,10 @@ def test_another_models_training_is_not_resumed(launch, capfd):
     state.update(weights(channels=8))
     torch.save(checkpoint, "wide.pth")
     for name, lack in (
-        ("lacking", "7 of the model's 8 keys match; it has no body.1.weight ("),
+        ("lacking", "7 of the model's 8 keys match; missing keys: body.1.weight ("),
         (
             "wide",
-            "1 of the model's 8 keys match; it has in another shape body.0.bias, ",
+            "1 of the model's 8 keys match; keys of another shape: body.0.bias, ",
         ),
     ):
         with pytest.raises(SystemExit):

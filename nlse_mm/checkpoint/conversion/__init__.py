@@ -1,4 +1,4 @@
-"""Published weights of other libraries, under our names."""
+"""Convert published weights of other libraries to our names."""
 
 from .families import FAMILIES
 from .published import load_state_dict_from

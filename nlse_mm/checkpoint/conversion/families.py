@@ -1,4 +1,4 @@
-"""Where published weights come from, told by their keys, and our names for the keys.
+"""Recognise published weights by their keys, and give the keys our names.
 
 timm-legacy  the SENet authors' Caffe weights as Cadene and timm ported them:
              layer0.conv1, layer1.0.se_module.fc1, last_linear
@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from nlse_mm.errors import CheckpointError, ConfigError
 
-# In this order: what tells a family apart, wherever a prefix leaves it.
+# In this order: the mark of a family, wherever a prefix leaves it.
 _SIGNS = {
     "timm-legacy": r"(^|\.)layer0\.",
     "timm": r"\.se\.fc1\.|(^|\.)conv1\.0\.",
@@ -24,19 +24,19 @@ _SIGNS = {
 FAMILIES = tuple(_SIGNS)
 
 # The parts of a ResNet; what is beside them (a classifier, a neck) isn't its.
-_TRUNK = re.compile(r"(stem|conv1|[bgil]n1|layer\d+)\.")
+_BACKBONE = re.compile(r"(stem|conv1|[bgil]n1|layer\d+)\.")
 
 
 def family_of(keys: Collection[str], name: str, source: str | None = None) -> str:
-    """The family of weights with these keys.
+    """Return the family of weights with these keys.
 
     Args:
         keys: All keys of the weights.
         name: What to call the weights in an error.
-        source: The family they are said to be of.
+        source: The family that the user named.
 
     Raises:
-        ValueError: For a ``source`` that is no family.
+        ConfigError: For a ``source`` that is no family.
         CheckpointError: If the keys are of no family, or not of ``source``.
     """
     if source is not None and source not in _SIGNS:
@@ -60,7 +60,7 @@ def family_of(keys: Collection[str], name: str, source: str | None = None) -> st
 
 
 def our_names(keys: Collection[str], family: str) -> dict[str, str]:
-    """Our name for each key of a backbone; keys of other parts are left out.
+    """Return our name for each key of a backbone; keys of other parts are left out.
 
     Args:
         keys: Keys without a prefix such as ``backbone.``.
@@ -72,7 +72,7 @@ def our_names(keys: Collection[str], family: str) -> dict[str, str]:
         name = key
         for pattern, replacement in renames:
             name = re.sub(pattern, replacement, name)
-        if _TRUNK.match(name):
+        if _BACKBONE.match(name):
             names[key] = name
     return names
 

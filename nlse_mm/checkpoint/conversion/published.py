@@ -1,4 +1,4 @@
-"""Published weights in our names, and filling a backbone with them, or refusing."""
+"""Read published weights in our names, and fill a backbone with them, or refuse."""
 
 import re
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from .families import FAMILIES, family_of, our_names
 
 @dataclass(frozen=True)
 class Published:
-    """Weights of a backbone in our names.
+    """Hold weights of a backbone in our names.
 
     ``family`` is one of ``FAMILIES``; ``left_over`` are the source's keys that aren't a
     backbone's, such as its classifier's.
@@ -32,16 +32,16 @@ class Published:
 
 
 def load_state_dict_from(path: str, source: str | None = None) -> dict[str, Tensor]:
-    """Weights of a backbone in our names, from what another library published.
+    """Return weights of a backbone in our names, published by another library.
 
     Args:
         path: A file (.pth, .bin, .safetensors), or a name such as
             ``timm://seresnet50.a1_in1k`` or ``mmcls://se-resnet50``.
-        source: ``timm``, ``timm-legacy``, ``mmpretrain`` or ``torchvision``; told by
+        source: ``timm``, ``timm-legacy``, ``mmpretrain`` or ``torchvision``; found by
             the keys if not given.
 
     Raises:
-        ValueError: For another ``source``.
+        ConfigError: For another ``source``.
         CheckpointError: If there are no such weights in it, or it can't be loaded.
     """
     return read_published(path, source=source).weights
@@ -54,11 +54,11 @@ def read_published(
     prefix: str | None = None,
     map_location: Any = "cpu",
 ) -> Published:
-    """As :func:`load_state_dict_from`, with where the weights come from.
+    """Read weights as :func:`load_state_dict_from`, with where they come from.
 
     Args:
-        path: See there.
-        source: See there.
+        path: A file or a name, as there.
+        source: A family, as there.
         prefix: What stands before the backbone's keys, with a wrapper's ``module.`` or
             without. ``backbone.`` needn't be given, nor need it be there: behind
             ``mmcls://`` it is already taken off.
@@ -68,9 +68,12 @@ def read_published(
     weights = weights_of(checkpoint, path)
     meta = checkpoint.get("meta")
     noted = meta.get("converted_from") if isinstance(meta, dict) else None
-    told = noted in FAMILIES and source in (None, noted)
     bare = _bare_keys(weights, prefix, path)
-    family = noted if told else family_of([*weights, *bare], path, source)
+    # Ours, once converted, have the keys of torchvision's or MMPretrain's.
+    if isinstance(noted, str) and noted in FAMILIES and source in (None, noted):
+        family = noted
+    else:
+        family = family_of([*weights, *bare], path, source)
     names = our_names(bare, family)
     if family == "timm-legacy" and not any(".conv3." in key for key in names):
         raise CheckpointError(
@@ -90,7 +93,7 @@ def fill_backbone(
     Args:
         backbone: A ResNet in our names.
         published: The weights.
-        new: Prefixes of layers that the weights needn't know: plugins.
+        new: Prefixes of layers whose keys may be missing: plugins.
 
     Raises:
         CheckpointError: If a key of the backbone isn't covered, or the weights are of
@@ -125,8 +128,8 @@ def _check_cover(
         without_se = all(".se_layer." in key for key in missing)
         hint = "; they are of a backbone without SE layers" if without_se else ""
         raise CheckpointError(
-            f"{name} does not cover the backbone: it lacks {listing(missing, 3)}, "
-            f"{len(missing)} of the backbone's {len(required)} keys{hint}"
+            f"{name} does not cover the backbone: missing keys {listing(missing, 3)}, "
+            f"{len(missing)} of the backbone's {len(required)}{hint}"
         )
     for key, value in required.items():
         if value.shape != weights[key].shape:
@@ -137,7 +140,7 @@ def _check_cover(
 
 
 def _bare_keys(keys: Collection[str], prefix: str | None, name: str) -> dict[str, str]:
-    """The backbone's keys without what stands before them, and the whole keys."""
+    """Return the backbone's keys without a prefix, and the whole key of each."""
     bare = without_wrappers(prefix or "backbone.").rstrip(".")
     optional = prefix is None or bare == "backbone"
     start = bare + "." if bare else ""
@@ -164,7 +167,7 @@ def _check_depth(own: Collection[str], given: Collection[str], name: str) -> Non
 
 
 def _blocks(keys: Collection[str]) -> dict[str, int]:
-    """The number of blocks of each stage."""
+    """Return the number of blocks of each stage."""
     numbers: dict[str, int] = {}
     for key in keys:
         found = re.match(r"(layer\d+)\.(\d+)\.", key)

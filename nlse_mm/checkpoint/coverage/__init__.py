@@ -1,4 +1,4 @@
-"""Compare a checkpoint with a model: what of the model would stay untrained?"""
+"""Compare a checkpoint with a model, and find what would stay untrained."""
 
 from .check import check_coverage
 from .dry_load import own_state, unwrapped

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is of this model: what the model would lack after loading it."""
+"""Check whether a checkpoint is of this model, by what loading it would leave out."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -30,17 +30,17 @@ def check_coverage(
 ) -> None:
     """Log how many keys of ``model`` the checkpoint fills; refuse another model's.
 
-    The model is asked: its own loading hooks rename what they rename, on copies. What
-    counts are the keys of its parameters and running statistics. A key of a plugin of
-    which the checkpoint has nothing is left out (a baseline's checkpoint in a model
-    with plugins), and in a test one of a part that only training uses
-    (``auxiliary_head``). Prefixes of wrappers (``module.``, ``_orig_mod.``) don't
-    matter; ``weights_of`` takes them off for loading, too. The rule:
+    The model's own loading hooks rename what they rename, on copies. What counts are
+    the keys of its parameters and running statistics. The keys of a plugin are left out
+    if all are missing (a baseline's checkpoint in a model with plugins), and in a test
+    those of a part that only training uses (``auxiliary_head``). Prefixes of wrappers
+    (``module.``, ``_orig_mod.``) don't matter; ``weights_of`` takes them off for
+    loading, too. The rule:
 
     - A training that starts from the checkpoint is refused if no key is filled. For
       everything else there is a warning, as MMEngine has it.
-    - A test is refused if the checkpoint has nothing of a part of the model (two levels
-      down, such as ``roi_head.keypoint_head``), if fewer than 90% of the keys are
+    - A test is refused if all keys of a part of the model are missing (two levels down,
+      such as ``roi_head.keypoint_head``), if fewer than 90% of the keys are
       filled, if one has another shape, or if one is missing that starts at random, a
       plugin's that changes what it is given included.
     - A training that is resumed is refused if a part or 90% of the keys are not there,
@@ -60,7 +60,7 @@ def check_coverage(
         resuming: Whether the optimizer's state will be loaded, too.
 
     Raises:
-        CheckpointError: As said; or if there are no weights in it.
+        CheckpointError: By that rule; or if there are no weights in it.
     """
     model = unwrapped(model)
     own = {k: v for k, v in own_state(model) if not counted.is_counter(k)}
@@ -91,18 +91,18 @@ def check_coverage(
         _check_each(path, needed, missing & needed.keys(), found, resuming)
     if plugins:
         _check_plugins(path, model, plugins, testing, resuming)
-    _warn(path, "has no", missing - of_plugins)
-    _warn(path, "has in another shape", found.reshaped)
-    _warn(path, "has, which the model lacks:", found.unexpected)
+    _warn(path, "missing keys", missing - of_plugins)
+    _warn(path, "keys of another shape", found.reshaped)
+    _warn(path, "unexpected keys", found.unexpected)
 
 
 def _lack(absent: Set[str], missing: Set[str], reshaped: Collection[str]) -> str:
-    """The end of a sentence that says what is wrong, the largest first."""
+    """Return the end of a sentence that names what is wrong, the largest first."""
     if absent:
-        return f"; it has nothing of {listing(absent)}"
+        return f"; missing keys: all of {listing(absent)}"
     if missing:
-        return f"; it has no {listing(missing)}"
-    return f"; it has in another shape {listing(reshaped)}"
+        return f"; missing keys: {listing(missing)}"
+    return f"; keys of another shape: {listing(reshaped)}"
 
 
 def _check_surplus(
@@ -136,13 +136,14 @@ def _check_each(
     if resuming and parameters:
         _refuse(
             f"{path} can't be resumed, for its optimizer's state is of other weights: "
-            f"it has no {listing(parameters)}; load_from=PATH starts a training from it"
+            f"missing keys: {listing(parameters)}; load_from=PATH starts a training "
+            "from it"
         )
     random = [key for key in missing if counted.is_random(needed[key])]
     if random:
         _refuse(
             f"{path} would leave {len(random)} of the model's {len(needed)} keys "
-            f"untrained: it has no {listing(random)}"
+            f"untrained: missing keys: {listing(random)}"
         )
 
 
@@ -153,21 +154,21 @@ def _check_plugins(
     testing: bool,
     resuming: bool,
 ) -> None:
-    """Log of which plugins the checkpoint has nothing; refuse what they would spoil."""
+    """Log the plugins whose keys are missing; refuse what they would spoil."""
     named = listing(f"{name} ({len(keys)} keys)" for name, keys in plugins.items())
     if resuming:
         _refuse(
             f"{path} can't be resumed, for its optimizer's state is of other weights: "
-            f"it has none of these plugins: {named}; load_from=PATH starts a training "
-            "from it"
+            f"missing keys: all of these plugins: {named}; load_from=PATH starts a "
+            "training from it"
         )
     changing = [n for n in plugins if not counted.is_identity(model.get_submodule(n))]
     if testing and changing:
         _refuse(
-            f"{path} has none of these plugins, which at random change what the rest "
-            f"computes: {listing(changing)}"
+            f"{path}: missing keys: all of these plugins, which at random change what "
+            f"the rest computes: {listing(changing)}"
         )
-    _log(f"{path} knows nothing of these plugins: {named}")
+    _log(f"{path}: missing keys: all of these plugins: {named}")
 
 
 def _refuse(sentence: str) -> None:
@@ -177,7 +178,7 @@ def _refuse(sentence: str) -> None:
 def _warn(path: str, what: str, keys: Iterable[str]) -> None:
     keys = [key for key in keys if not counted.is_counter(key)]
     if keys:
-        _log(f"{path} {what} {listing(keys)}", bad=True)
+        _log(f"{path}: {what}: {listing(keys)}", bad=True)
 
 
 def _log(sentence: str, bad: bool = False) -> None:

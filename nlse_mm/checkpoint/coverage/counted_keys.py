@@ -1,4 +1,4 @@
-"""Which keys of a model and of a checkpoint count, when the two are compared."""
+"""Choose the keys that count when a model and a checkpoint are compared."""
 
 from collections.abc import Collection, Iterable, Mapping, Set
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def is_counter(key: str) -> bool:
-    """Whether it is BatchNorm's count of batches, which no prediction needs."""
+    """Return whether it is BatchNorm's count of batches, which no prediction needs."""
     return key.endswith("num_batches_tracked")
 
 
@@ -17,13 +17,13 @@ def unfilled(own: Mapping[str, Tensor], missing: Set[str]) -> set[str]:
 
 
 def is_trained(key: str, value: Tensor) -> bool:
-    """Whether training gives it its value, not the constructor (Swin's indices)."""
+    """Return whether training sets its value, not the constructor (Swin's indices)."""
     is_statistic = key.endswith(("running_mean", "running_var"))
     return isinstance(value, nn.Parameter) or is_statistic
 
 
 def is_random(value: Tensor) -> bool:
-    """Whether it doesn't start as a constant, as a norm's weights do."""
+    """Return whether it doesn't start as a constant, as a norm's weights do."""
     if value.is_meta:
         return True
     if value.numel() == 1:
@@ -32,7 +32,7 @@ def is_random(value: Tensor) -> bool:
 
 
 def is_unused(key: str, model: nn.Module) -> bool:
-    """Whether no prediction uses it, only training.
+    """Return whether no prediction uses it, only training.
 
     So it is with MMSegmentation's auxiliary heads, and, of MMDetection's student and
     teacher, with the one that doesn't predict.
@@ -56,13 +56,13 @@ def new_plugins(
     for name, module in model.named_modules():
         if name.rpartition(".")[2].startswith(getattr(module, "_abbr_", name + " ")):
             keys = [key for key in own if key.startswith(f"{name}.")]
-            if keys and missing.issuperset(keys):
+            if keys and missing >= set(keys):
                 plugins[name] = keys
     return plugins
 
 
 def is_identity(plugin: nn.Module) -> bool:
-    """Whether a fresh plugin changes nothing, for one of its weights is zero."""
+    """Return whether a fresh plugin changes nothing, for one of its weights is zero."""
     weights = [v for k, v in plugin.named_parameters() if not k.endswith("bias")]
     return not weights or any(v.is_meta or not v.any() for v in weights)
 
@@ -98,6 +98,7 @@ def _modules(keys: Iterable[str], level: int) -> set[str]:
 
 
 def parts(keys: Iterable[str], depth: int) -> set[str]:
+    """Return the modules, ``depth`` levels down, to which keys belong."""
     return {part(key, depth) for key in keys}
 
 

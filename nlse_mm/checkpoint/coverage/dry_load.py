@@ -1,10 +1,10 @@
-"""What a model would lack after loading: asked of its own loading hooks."""
+"""Find what a model would lack after loading, by its own loading hooks."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 @dataclass(frozen=True)
 class DryLoad:
-    """What loading would have done, by key.
+    """Hold what loading would have done, by key.
 
     ``missing`` and ``unexpected`` are as PyTorch reports them. ``reshaped`` are the
     model's keys for which there is a tensor of another shape, which is given, and
@@ -31,7 +31,7 @@ class DryLoad:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers (distribution, test-time augmentation)."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = cast("nn.Module", model.module)
     return model
 
 
@@ -129,7 +129,9 @@ def _is_torchs_dict(name: str, value: Any) -> bool:
 
 def _copy(value: Tensor) -> Tensor:
     if is_lazy(value):
-        return type(value)(value.requires_grad, device=value.device)
+        # PyTorch's annotation has none of the arguments of lazy ones.
+        lazy: Callable[..., Tensor] = type(value)
+        return lazy(value.requires_grad, device=value.device)
     copy = value.detach().clone()
     if isinstance(value, nn.Parameter):
         return nn.Parameter(copy, requires_grad=value.requires_grad)

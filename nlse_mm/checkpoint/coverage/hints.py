@@ -1,4 +1,4 @@
-"""What may be wrong with a checkpoint whose keys don't match a model's."""
+"""Suggest what may be wrong with a checkpoint whose keys don't match a model's."""
 
 from collections.abc import Collection, Iterable
 

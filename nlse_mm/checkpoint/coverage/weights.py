@@ -1,4 +1,4 @@
-"""The weights in a checkpoint, under the names that a model has for them."""
+"""Find the weights in a checkpoint, under the names that a model has for them."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +10,7 @@ from nlse_mm.errors import CheckpointError
 
 # What DistributedDataParallel and torch.compile put into the keys of what they wrap.
 _WRAPPERS = ("module", "_orig_mod")
-_DEPTH = 2  # how far down weights are looked for, to say where they are
+_DEPTH = 2  # how far down weights are searched for, to name where they are
 
 
 def weights_of(
@@ -28,7 +28,7 @@ def weights_of(
             found with and without it, and a model without keys needs no weights.
 
     Raises:
-        CheckpointError: If there are no weights where MMEngine looks for them.
+        CheckpointError: If there are no weights where MMEngine expects them.
     """
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(
@@ -52,7 +52,7 @@ def weights_of(
             renamed[key if key in exact else names.get(bare, bare)] = value
     versions = getattr(weights, "_metadata", {})
     bare_versions = {without_wrappers(key): value for key, value in versions.items()}
-    renamed._metadata = OrderedDict(bare_versions | versions)
+    vars(renamed)["_metadata"] = OrderedDict(bare_versions | versions)
     return renamed
 
 
@@ -69,13 +69,13 @@ def _holds_tensors(weights: Mapping[str, Any]) -> bool:
 
 
 def _why_none(checkpoint: Any, weights: Mapping[str, Any], path: str) -> str:
-    """The sentence for a checkpoint without weights where they belong."""
+    """Return the sentence for a checkpoint without weights where they belong."""
     where = list(_nested(checkpoint, _DEPTH))
     if where:
         under = " and ".join(".".join(keys) for keys in where)
         subscript = "".join(f"[{key!r}]" for key in where[0])
         return (
-            f"{path} keeps its weights under {under}, and MMEngine looks for them "
+            f"{path} keeps its weights under {under}, and MMEngine expects them "
             "under state_dict: save them as dict(state_dict=torch.load(...)"
             f"{subscript})"
         )
@@ -92,7 +92,7 @@ def _why_none(checkpoint: Any, weights: Mapping[str, Any], path: str) -> str:
 
 
 def _nested(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, ...]]:
-    """The keys that lead to dicts of tensors below ``node``."""
+    """Yield the keys that lead to dicts of tensors below ``node``."""
     for key, child in node.items():
         if isinstance(key, str) and isinstance(child, Mapping):
             if _holds_tensors(child):

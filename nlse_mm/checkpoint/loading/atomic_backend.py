@@ -1,4 +1,4 @@
-"""MMEngine's local file backend, with files that are there whole or not at all."""
+"""Write files by MMEngine's local backend, so that they are whole or not there."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ TEMPORARY = ".half-written"
 
 
 class AtomicBackend(LocalBackend):
-    """Writes under a temporary name, and removes nothing before it is told to.
+    """Write under a temporary name, and remove nothing before ``remove_outdated``.
 
     A file is written beside its place, brought to the disk and renamed, so whoever
     reads the name finds the old content or the new one, even after a power failure.
@@ -42,7 +42,7 @@ class AtomicBackend(LocalBackend):
             os.close(folder)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """``put`` for text."""
+        """Write text as ``put`` writes bytes."""
         self.put(obj.encode(encoding), filepath)
 
     def remove(self, filepath: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""The config's text inside a checkpoint: kept as data, never as a program.
+"""Keep the config's text inside a checkpoint as data, never as a program.
 
 MMEngine stores the config as Python text, and executes it again: ``Runner.resume``
 what is under ``meta['config']`` (an old key; today's is ``cfg``), an inferencer that is
@@ -27,7 +27,7 @@ _DATA = (
 
 
 def is_plain_data(text: str) -> bool:
-    """Whether executing a config's ``text`` does nothing but assign literals.
+    """Return whether executing a config's ``text`` does nothing but assign literals.
 
     That is what ``Config.pretty_text`` writes: ``name = value`` lines of numbers,
     strings, lists, tuples, sets, dicts and ``dict(key=value)``. ``_base_`` (it reads
@@ -38,21 +38,25 @@ def is_plain_data(text: str) -> bool:
     if "{{" in text:
         return False
     try:
-        return all(_assigns_data(line) for line in ast.parse(text).body)
+        return all(_assigns_data(statement) for statement in ast.parse(text).body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 
-def _assigns_data(line: ast.stmt) -> bool:
+def _assigns_data(statement: ast.stmt) -> bool:
     return (
-        isinstance(line, ast.Assign)
-        and all(isinstance(t, ast.Name) and t.id != "_base_" for t in line.targets)
-        and all(t.id != "dict" for t in line.targets)
-        and _is_data(line.value)
+        isinstance(statement, ast.Assign)
+        and all(
+            # With another ``dict``, dict(key=value) would be a call of anything.
+            isinstance(target, ast.Name) and target.id not in ("_base_", "dict")
+            for target in statement.targets
+        )
+        and _is_data(statement.value)
     )
 
 
 def _is_data(node: ast.AST) -> bool:
+    inner: list[ast.AST]
     if isinstance(node, ast.Call):
         inner = [*node.args, *node.keywords]
         if not (isinstance(node.func, ast.Name) and node.func.id == "dict"):
@@ -65,7 +69,7 @@ def _is_data(node: ast.AST) -> bool:
 
 
 def without_programs(checkpoint: dict[str, Any], path: str) -> dict[str, Any]:
-    """``checkpoint`` less the config texts that aren't plain data, in place.
+    """Remove the config texts that aren't plain data from ``checkpoint``, in place.
 
     ``meta['config']`` goes in any case: ``Runner.resume`` executes it to compare the
     number of GPUs, and no MMEngine writes it.
@@ -87,5 +91,5 @@ def without_programs(checkpoint: dict[str, Any], path: str) -> dict[str, Any]:
     return checkpoint
 
 
-def _dict(value: Any) -> dict:
+def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What importing ``nlse_mm.registry`` changes in MMEngine's loading of checkpoints."""
+"""Install our loaders in MMEngine, when ``nlse_mm.registry`` is imported."""
 
 from mmengine.fileio import register_backend
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -27,8 +27,8 @@ def install_checkpoint_loaders() -> None:
 
     In this process, for the toolboxes' own tools as well: MMEngine's loaders of files,
     URLs and ``torchvision://`` names are replaced by ours, ``timm://`` is new, PyTorch
-    is told of the types that MMEngine's checkpoints hold, and the atomic file backend
-    gets its name. Calling it again changes nothing.
+    allows the types that MMEngine's checkpoints hold, and the atomic file backend gets
+    its name. Calling it again changes nothing.
     """
     for prefix, loader in _LOADERS.items():
         CheckpointLoader.register_scheme(prefix, loader, force=True)

@@ -1,4 +1,4 @@
-"""MMEngine's loader of checkpoint files, with safe loading on and clear errors."""
+"""Load checkpoint files in MMEngine's place, safely and with clear errors."""
 
 import re
 import zipfile
@@ -18,15 +18,14 @@ _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint file, whatever PyTorch's or the environment's default is, with
-    nothing in it executed.
+    """Load a checkpoint file, with nothing in it executed, whatever the default is.
 
     Args:
         filename: The file, of ``torch.save`` or .safetensors; ``~`` is the home folder.
         map_location: As in ``torch.load``.
 
     Raises:
-        FileNotFoundError: No file of that name.
+        MissingFileError: No file of that name.
         CheckpointError: Half-written, not a checkpoint, or one with a type in it that
             MMEngine's checkpoints don't hold.
     """
@@ -59,7 +58,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def needs_package(package: str, command: str, error: ImportError) -> str:
-    """What to say of something that needs a package: it is missing, or is broken."""
+    """Return the end of a sentence about a package that is missing, or broken."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is not None and missing.split(".")[0] == package:
         return f"needs a package that is missing: {command}"
@@ -98,7 +97,7 @@ def _load_safely(path: Path, map_location: Any) -> Any:
 
 
 def _explain(path: Path, is_zip: bool, message: str) -> str | None:
-    """The sentence for what ``torch.load`` said; None if it isn't about the file."""
+    """Return a sentence for ``torch.load``'s error; None if it isn't the file's."""
     refused = re.search(r"GLOBAL (\S+)", message)
     if refused:
         return (
@@ -125,7 +124,7 @@ def _reason(message: str) -> str:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether a zip file is what ``torch.save`` writes, not a TorchScript module."""
+    """Return whether a zip file is ``torch.save``'s, not a TorchScript module."""
     with zipfile.ZipFile(path) as archive:
         parts = {name.rpartition("/")[2] for name in archive.namelist()}
     return "data.pkl" in parts and "constants.pkl" not in parts
@@ -144,6 +143,6 @@ def _half_written(path: Path) -> str:
 
 
 def _begins_with(path: Path, magic: bytes) -> bool:
-    """Whether a file begins like ``magic``, or is a cut-off beginning of it."""
+    """Return whether a file begins like ``magic``, or is a cut-off beginning of it."""
     with path.open("rb") as file:
         return magic.startswith(file.read(len(magic)))

@@ -1,4 +1,4 @@
-"""Safe loading for PyTorch below 2.4, which can't be told of more allowed types.
+"""Load safely on PyTorch below 2.4, which has no list of allowed types to extend.
 
 This module is given to ``torch.load`` as its ``pickle_module``.
 """
@@ -12,9 +12,10 @@ from .safe_globals import ALLOWED
 
 
 class Unpickler(pickle.Unpickler):
-    """Python's own, which finds PyTorch's allowed names and ours, no other."""
+    """Unpickle PyTorch's allowed names and ours, no other."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what an allowed name stands for; UnpicklingError for any other."""
         # Protocol 2, PyTorch's, writes Python 2's name.
         full_name = f"{module.replace('__builtin__', 'builtins')}.{name}"
         for allowed in (_get_allowed_globals(), ALLOWED):
@@ -24,5 +25,5 @@ class Unpickler(pickle.Unpickler):
 
 
 def load(file: BinaryIO, **options: Any) -> Any:
-    """One pickled object; ``options`` are those of ``pickle.Unpickler``."""
+    """Return one pickled object; ``options`` are those of ``pickle.Unpickler``."""
     return Unpickler(file, **options).load()

@@ -1,4 +1,4 @@
-"""Which checkpoint of a work folder to go on from: the newest that is whole."""
+"""Find the checkpoint of a work folder to go on from: the newest that is whole."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ class _Candidate(NamedTuple):
 
 
 def is_complete(path: str | Path) -> bool:
-    """Whether a checkpoint was written to its end and reads back as written.
+    """Return whether a checkpoint was written to its end and reads back as written.
 
     A checkpoint is a zip file, whose list of contents is written last; the checksum of
     each part is compared, which reads the file once and keeps none of it. Files of
@@ -36,7 +36,7 @@ def is_complete(path: str | Path) -> bool:
 
 
 def latest_complete(work_dir: str | Path) -> str | None:
-    """The newest complete ``epoch_*.pth`` or ``iter_*.pth`` to resume from.
+    """Return the newest complete ``epoch_*.pth`` or ``iter_*.pth`` to resume from.
 
     Newest is furthest in training, by the number in the name. A checkpoint that is
     further than the one named in ``last_checkpoint`` counts only if it was written
@@ -62,13 +62,13 @@ def latest_complete(work_dir: str | Path) -> str | None:
         of_unit = [c for c in candidates if c.unit == unit]
         complete = _first_complete(_of_this_training(of_unit, named, note))
         newest += [complete] if complete else []
-    if len(newest) > 1:  # saved both by epoch and by iteration: ask the files
+    if len(newest) > 1:  # saved by epoch and by iteration: compare what the files hold
         newest.sort(key=lambda c: load_from_local(str(c.path), "cpu")["meta"]["iter"])
     return str(newest[-1].path) if newest else None
 
 
 def _candidates(folders: set[Path]) -> list[_Candidate]:
-    """Furthest first."""
+    """Return the checkpoints in these folders, furthest first."""
     found = {
         _Candidate(name[1], int(name[2]), path)
         for folder in folders

@@ -1,4 +1,4 @@
-"""The types that MMEngine's checkpoints hold, allowed for safe loading.
+"""Allow the types that MMEngine's checkpoints hold for safe loading.
 
 From 2.6 on, PyTorch loads tensors and plain containers, and refuses every other type
 that isn't on its list. MMEngine 0.10.7 puts these into its checkpoints besides:
@@ -31,7 +31,7 @@ _ATTRIBUTES = {
 _NUMBERS = "?bBhHiIlLqQefd"
 
 
-def _getattr(owner: Any, name: Any) -> Callable:
+def _getattr(owner: Any, name: Any) -> Callable[..., Any]:
     if isinstance(owner, type) and name in _ATTRIBUTES.get(owner, ()):
         return getattr(owner, name)
     raise UnpicklingError(
@@ -42,7 +42,7 @@ def _getattr(owner: Any, name: Any) -> Callable:
 def _allowed() -> dict[str, Any]:
     reconstruct = np.zeros(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
-    allowed = {"builtins.getattr": _getattr}
+    allowed: dict[str, Any] = {"builtins.getattr": _getattr}
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # NumPy 1 and 2
         allowed[f"{module}._reconstruct"] = reconstruct
         allowed[f"{module}.scalar"] = scalar
@@ -65,13 +65,13 @@ def allow_mmengine_types() -> None:
 
 
 def has_safe_globals() -> bool:
-    """Whether this PyTorch has a list of allowed types."""
+    """Return whether this PyTorch has a list of allowed types."""
     return hasattr(torch.serialization, "add_safe_globals")
 
 
 def _named(full_name: str, target: Any) -> Any:
-    # PyTorch looks a function up under its own name; (function, name) pairs came
-    # later than the list itself.
+    # PyTorch finds a function under its own name; (function, name) pairs came later
+    # than the list itself.
     module, _, name = full_name.rpartition(".")
     if (target.__module__, target.__qualname__) == (module, name):
         return target

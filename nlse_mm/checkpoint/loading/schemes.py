@@ -1,7 +1,7 @@
-"""Weights by name or URL, with safe loading on, no torchvision, and clear errors.
+"""Load weights by name or URL, safely, without torchvision, with clear errors.
 
-MMEngine downloads with ``torch.hub``, which executes whatever a file says, and gets the
-names behind ``torchvision://`` by importing torchvision, though it ships a table of
+MMEngine downloads with ``torch.hub``, which executes whatever a file holds, and gets
+the names behind ``torchvision://`` by importing torchvision, though it ships a table of
 them. Its tables, its download folder and its names stay as they are.
 """
 
@@ -39,7 +39,7 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """``torchvision://resnet50`` by MMEngine's own table; errors as over http.
+    """Load ``torchvision://resnet50`` by MMEngine's own table; errors as over http.
 
     A name that the table lacks, such as ``resnet50.imagenet1k_v2``, needs torchvision.
     """
@@ -50,7 +50,7 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, 
 
 
 def load_from_openmmlab(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """``open-mmlab://`` and the user's own ``open_mmlab.json``; errors as over http."""
+    """Load ``open-mmlab://``, by the user's own table too; errors as over http."""
     table = stock.get_external_models()
     new_names = stock.get_deprecated_model_names()
     table |= {old: table[new] for old, new in new_names.items() if new in table}
@@ -61,7 +61,7 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> dict[str, An
 
 
 def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """``mmcls://`` weights less their prefix ``backbone.``; errors as over http."""
+    """Load ``mmcls://`` weights less their ``backbone.``; errors as over http."""
     url = look_up(filename, stock.get_mmcls_models())
     key = f"{BACKBONE_KEY}, with prefix='backbone.' beside it"
     return stock._process_mmcls_checkpoint(fetch_and_load(url, map_location, key))
@@ -72,6 +72,7 @@ def _name(filename: str) -> str:
 
 
 def look_up(filename: str, table: dict[str, str]) -> str:
+    """Return the URL behind a name; CheckpointError, with what is near, if none."""
     name = _name(filename)
     if name not in table:
         near = _near(filename, table)
@@ -93,13 +94,13 @@ def _torchvision_urls(filename: str, table: dict[str, str]) -> dict[str, str]:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{filename} is not in MMEngine's table, where near it are "
-            f"{_near(filename, table)}; torchvision, which knows more names, can't be "
+            f"{_near(filename, table)}; torchvision, which has more names, can't be "
             f"imported: {type(error).__name__}: {reason}"
         ) from error
 
 
 def fetch_and_load(url: str, map_location: Any, key: str) -> dict[str, Any]:
-    """Rank 0 downloads, then all load; ``key`` is the config key that takes a path."""
+    """Download on rank 0, then load on all; ``key`` takes a path in a config."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / os.path.basename(urlparse(url).path)
     rank, world_size = get_dist_info()

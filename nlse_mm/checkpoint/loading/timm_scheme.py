@@ -1,4 +1,4 @@
-"""``timm://NAME``: timm's published weights, without timm.
+"""Load ``timm://NAME``, timm's published weights, without timm.
 
 Most are on the Hugging Face hub, in ``timm/NAME``. The SENet authors' own, which timm
 calls legacy, are on GitHub, at the addresses in timm 1.0.31's table.
@@ -52,7 +52,7 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def _fetch(filename: str, by_hand: Path) -> str:
-    """The path of the downloaded file, in the hub's own cache."""
+    """Return the path of the downloaded file, in the hub's own cache."""
     if "." not in filename:
         raise CheckpointError(
             f"{filename} lacks the tag of a training, which follows a dot, as in "
