@@ -41,7 +41,7 @@ def test_it_holds_the_configs_the_tools_and_the_licence(wheel):
     for top in ("nlse_mm", "configs", "tools"):
         prefix = "" if top == "nlse_mm" else "nlse_mm/"
         for path in (ROOT / top).rglob("*"):
-            if path.suffix in (".py", ".sh", ".md"):
+            if path.suffix in (".py", ".sh", ".md", ".typed"):
                 assert prefix + path.relative_to(ROOT).as_posix() in names
     assert any(name.endswith("LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "data/")) for name in names)
