@@ -38,9 +38,7 @@ class CocoKeypointDataset(ChecksPipeline, CocoDataset):
 
     METAINFO = dict(classes=("person",), palette=[(220, 20, 60)], **COCO_PERSON)
 
-    def __init__(
-        self, *args: Any, metainfo: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
         given = set(metainfo or {}) & set(KEYS)
         if "keypoints" in given and given != set(KEYS):
             raise ConfigError(

@@ -165,8 +165,7 @@ def moved_keypoints(keypoints: np.ndarray, moves: Sequence[np.ndarray]) -> np.nd
         matrix = move @ matrix
     ones = np.ones_like(keypoints[..., :1])  # (R, K, 1)
     xyz = np.concatenate((keypoints[..., :2], ones), -1) @ matrix.T  # (R, K, 3)
-    moved = np.concatenate(
-        (xyz[..., :2] / xyz[..., 2:], keypoints[..., 2:]), -1
-    )  # (R, K, 3)
+    xy = xyz[..., :2] / xyz[..., 2:]  # (R, K, 2)
+    moved = np.concatenate((xy, keypoints[..., 2:]), -1)  # (R, K, 3)
     moved[keypoints[..., 2] == 0] = 0
     return moved.astype(keypoints.dtype)

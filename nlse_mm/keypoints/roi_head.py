@@ -35,8 +35,8 @@ class KeypointRoIHead(StandardRoIHead):
 
     def __init__(
         self,
-        keypoint_roi_extractor: dict[str, Any],
-        keypoint_head: dict[str, Any],
+        keypoint_roi_extractor: dict,
+        keypoint_head: dict,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
