@@ -238,7 +238,9 @@ class SelfAttention2d(nn.Module):
 
         def scores(at: Tensor) -> Tensor:
             width = columns.shape[0]
-            places = rows[at // width], columns[at % width]
+            row = at // width
+            # Not at % width: the ONNX exporter wants that width to be a number.
+            places = rows[row], columns[at - row * width]
             relative = self.encoding.scores(*places, size).flatten(2)[None]
             if not self.content:
                 return relative.to(x.dtype)
