@@ -24,6 +24,28 @@ def test_a_layer_outside_of_stages_stands_for_itself():
         last_of_stages(nn.Linear(1, 1))
 
 
+class Gate(nn.Module):
+    """A layer of one's own, which doesn't say how many channels it has."""
+
+    def excitation(self, x):
+        return x.mean((2, 3)).sigmoid()
+
+    def forward(self, x):
+        return x * self.excitation(x)[:, :, None, None]
+
+
+def test_a_layer_of_ones_own_is_measured_and_one_that_does_not_run_is_empty():
+    model = nn.ModuleDict(dict(used=Gate(), unused=Gate()))
+    meter = ExcitationMeter(last_of_stages(model), ["cat"])
+    x = torch.randn(1, 5, 3, 4)
+    with meter.measuring({"cat"}):
+        model["used"](x)
+    gate = x.mean((2, 3))[0].sigmoid()
+    for c in ("all", "cat"):
+        torch.testing.assert_close(meter.moments["used"][c].mean, gate.double())
+    assert meter.moments["unused"] == {}
+
+
 def test_mean_and_spread_equal_those_of_the_gates_by_class(in_mmdet):
     backbone = MODELS.build(
         dict(type="nlse_mm.SEResNet", depth=18, base_channels=16, reduction=2)
