@@ -100,7 +100,7 @@ def attention_maps(
     cells = [geometry.cell(point, size) for point in points]
     at = torch.tensor([row * size[1] + column for row, column in cells])
     rows = block.attention(x, at.to(x.device))[0].mean(0)  # (P, Q)
-    inside = tuple(x.shape[2:])
+    inside = (x.shape[2], x.shape[3])
     found = key_grid(rows.shape[1], inside)
     if found is None:
         raise ConfigError(

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
-Receive = Callable[[str, nn.Module, Any, Any], None]
+M = TypeVar("M", bound=nn.Module)
 
 
 @contextmanager
 def capture_outputs(
-    layers: Mapping[str, nn.Module], receive: Receive
+    layers: Mapping[str, M], receive: Callable[[str, M, Any, Any], None]
 ) -> Iterator[None]:
     """Call ``receive(name, layer, input, output)`` after each call of each layer.
 
@@ -27,6 +27,10 @@ def capture_outputs(
 
 
 def _receive(
-    receive: Receive, name: str, layer: nn.Module, inputs: tuple, output: Any
+    receive: Callable[[str, M, Any, Any], None],
+    name: str,
+    layer: M,
+    inputs: tuple[Any, ...],
+    output: Any,
 ) -> None:
     receive(name, layer, inputs[0], output)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -66,12 +67,13 @@ def measure_heads(model: nn.Module, reach: int = 12) -> list[Heads]:
 
 @torch.no_grad()
 def _measure(name: str, layer: HasAttention, reach: int) -> Heads:
-    stride = getattr(layer, "stride", 1)
+    stride = cast(int, getattr(layer, "stride", 1))
     middle = math.ceil(reach / stride)  # in queries
     edge = middle * stride  # so that a query is in the middle
     side = 2 * edge + 1
+    channels = cast(int, layer.in_channels)
     like = next(layer.parameters(), torch.empty(0))
-    x = like.new_zeros(1, layer.in_channels, side, side)
+    x = like.new_zeros(1, channels, side, side)
     at = middle * math.ceil(side / stride) + middle
     query = torch.tensor([at], device=x.device)
     weights = layer.attention(x, query)[0, :, 0].double()  # (h, side * side)

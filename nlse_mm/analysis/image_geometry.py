@@ -33,11 +33,13 @@ class ImageGeometry:
         cls, metainfo: Mapping[str, Any], network: tuple[int, int]
     ) -> "ImageGeometry":
         """Read a data sample's ``metainfo``, as mmdet and mmseg write it."""
+        height, width = metainfo["ori_shape"][:2]
+        across, down = metainfo.get("scale_factor", (1.0, 1.0))[:2]
         direction = metainfo.get("flip_direction") if metainfo.get("flip") else None
         return cls(
-            tuple(metainfo["ori_shape"][:2]),
-            tuple(network),
-            tuple(map(float, metainfo.get("scale_factor", (1.0, 1.0))[:2])),
+            (height, width),
+            network,
+            (float(across), float(down)),
             (
                 direction in ("horizontal", "diagonal"),
                 direction in ("vertical", "diagonal"),

@@ -60,7 +60,7 @@ def attention_blocks(
         )
     if not names:
         return blocks
-    chosen = {}
+    chosen: dict[str, HasAttention] = {}
     for name in names:
         found = [n for n in blocks if f".{n}".endswith(f".{name}")]
         if not found:

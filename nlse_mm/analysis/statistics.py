@@ -6,7 +6,7 @@ Shapes: C channels, h heads, H x W positions, P of them queries, Q keys.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,9 @@ class AttentionMeter:
         self.queries = queries
         self.blocks = attention_blocks(model)
         self.moments = {name: RunningMoments(len(FIELDS)) for name in self.blocks}
-        self._preprocessor = model.data_preprocessor
-        self._network = self._content = None
+        self._preprocessor = cast(nn.Module, model.data_preprocessor)
+        # (H, W) of the network's input, and of the image on it.
+        self._sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -57,28 +58,31 @@ class AttentionMeter:
     def _receive_data(
         self, name: str, layer: nn.Module, data: Any, output: Any
     ) -> None:
-        self._network = self._content = None
+        self._sizes = None
         inputs = output.get("inputs") if isinstance(output, dict) else None
         if isinstance(inputs, Tensor):
-            self._network = self._content = tuple(inputs.shape[-2:])
+            height, width = inputs.shape[-2:]
+            self._sizes = (height, width), (height, width)
             for sample in (output.get("data_samples") or ())[:1]:
-                self._content = tuple(sample.metainfo.get("img_shape", self._network))
+                image = sample.metainfo.get("img_shape", (height, width))
+                self._sizes = (height, width), (image[0], image[1])
 
     def _receive_block(
         self, name: str, block: HasAttention, x: Tensor, y: Tensor
     ) -> None:
         if not len(x) or x.ndim != 4 or x.shape != y.shape:
             return  # no regions, or no map and what is added to it
-        size, stride = tuple(x.shape[2:]), None
-        inside = size
-        if self._network and not _is_of_regions(name):
-            stride = tuple(n / s for n, s in zip(self._network, size, strict=True))
-            inside = tuple(
-                min(s, math.ceil(c / n))
-                for c, n, s in zip(self._content, stride, size, strict=True)
+        height, width = inside = (x.shape[2], x.shape[3])
+        stride = None
+        if self._sizes and not _is_of_regions(name):
+            network, image = self._sizes
+            stride = (network[0] / height, network[1] / width)
+            inside = (
+                min(height, math.ceil(image[0] / stride[0])),
+                min(width, math.ceil(image[1] / stride[1])),
             )
         row, column = spread(self.queries, inside)
-        at = (row * size[1] + column).to(x.device)
+        at = (row * width + column).to(x.device)
         self.moments[name].update(measure(block, x[:1], y[:1], at, stride))
 
 
@@ -143,7 +147,7 @@ def measure(
         at: Flat indices (P,) of the queries.
         stride: Pixels of the network's input for a position, (down, across).
     """
-    size = tuple(x.shape[2:])
+    size = (x.shape[2], x.shape[3])
     # In float64 the difference of two floats is exact.
     features = x[0].flatten(1)[:, at].T.double()  # (P, C)
     added = y[0].flatten(1)[:, at].T.double() - features

@@ -1,5 +1,6 @@
 """Log in training how much attention depends on the query."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mmengine.dist import master_only
@@ -48,7 +49,8 @@ class AttentionStatisticsHook(Hook):
             raise ConfigError(f"interval={interval} is not an integer of at least 1")
         self.interval = interval
         self.queries = queries
-        self._meter = self._measuring = None
+        self._meter: AttentionMeter | None = None
+        self._measuring: AbstractContextManager[None] | None = None
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -74,7 +76,7 @@ class AttentionStatisticsHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Hand what was measured to the log."""
-        if self._measuring is None:
+        if self._meter is None or self._measuring is None:
             return
         self._measuring.__exit__(None, None, None)
         measured = False
