@@ -40,7 +40,7 @@ ALLOWED = {
     "checkpoint": set(),
     "validation": set(),
     "training": {"checkpoint", "validation"},
-    "analysis": {"ops", "plugins"},
+    "analysis": {"ops"},
 }
 TOOLBOX_IN = {"mmdet": {"keypoints"}, "mmseg": {"segmentation"}}
 

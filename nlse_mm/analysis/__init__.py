@@ -1,26 +1,29 @@
-"""Looking at attention, and at what it is good for."""
+"""Attention maps, excitations, costs, and whether boxes get the right class."""
 
-from .attention import Look, Placement, look, non_local_blocks
+from .attention import AttentionMap, attention_maps
+from .capture import capture_outputs
 from .excitation import ExcitationMeter, last_of_stages
-from .heads import Heads, look_at_heads
+from .heads import Heads, measure_heads
+from .image_geometry import ImageGeometry
 from .matched_class_accuracy import MatchedClassAccuracy
+from .methods import attention_blocks, excitation_layers
 from .moments import RunningMoments
 from .statistics import AttentionMeter
 from .statistics_hook import AttentionStatisticsHook
-from .watch import watching
 
 __all__ = [
+    "AttentionMap",
     "AttentionMeter",
     "AttentionStatisticsHook",
     "ExcitationMeter",
     "Heads",
-    "Look",
+    "ImageGeometry",
     "MatchedClassAccuracy",
-    "Placement",
     "RunningMoments",
+    "attention_blocks",
+    "attention_maps",
+    "capture_outputs",
+    "excitation_layers",
     "last_of_stages",
-    "look",
-    "look_at_heads",
-    "non_local_blocks",
-    "watching",
+    "measure_heads",
 ]

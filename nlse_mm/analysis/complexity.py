@@ -127,7 +127,7 @@ def _dtype(model: nn.Module) -> torch.dtype:
 
 @contextmanager
 def _ready(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode, with stand-ins for what looks at numbers, and back again."""
+    """In evaluation mode, with stand-ins for what needs numbers, and back again."""
     modes = {module: module.training for module in model.modules()}
     replaced = []
 

@@ -1,38 +1,36 @@
 """Which channels squeeze-and-excitation opens, for which class."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from nlse_mm.errors import ConfigError
-from nlse_mm.plugins import SELayer
-
+from .capture import capture_outputs
+from .methods import HasExcitation, excitation_layers
 from .moments import RunningMoments
-from .watch import watching
 
 ALL = "all"
 _STAGE = re.compile(r"(.*\blayer\d+)\.\d+\.")
 
 
-def last_of_stages(model: nn.Module) -> dict[str, SELayer]:
-    """The last SE layer of each stage by its path, in the model's order.
+def last_of_stages(model: nn.Module) -> dict[str, HasExcitation]:
+    """Return the last layer with excitations of each stage, by its path.
 
-    A stage is ``layer1`` to ``layer4`` of a ResNet; an SE layer that is in none of them
+    A stage is ``layer1`` to ``layer4`` of a ResNet; a layer that is in none of them
     (after a neck, or in a backbone with other names) counts as a stage of its own.
 
+    Returns:
+        In the model's order.
+
     Raises:
-        ValueError: If there is none.
+        ConfigError: If there is none.
     """
     last = {}
-    for name, layer in model.named_modules():
-        if isinstance(layer, SELayer):
-            stage = _STAGE.match(name)
-            last[stage[1] if stage else name] = name, layer
-    if not last:
-        raise ConfigError(f"{type(model).__name__} has no nlse_mm.SELayer")
+    for name, layer in excitation_layers(model).items():
+        stage = _STAGE.match(name)
+        last[stage[1] if stage else name] = name, layer
     return dict(last.values())
 
 
@@ -44,29 +42,34 @@ class ExcitationMeter:
     not with the images.
 
     Args:
-        layers: SE layers by name.
+        layers: Modules that have ``excitation(x)``, by name.
         classes: Classes to tell apart; there is always one more, ``'all'``.
+
+    Attributes:
+        moments: By layer and class; empty for a layer that didn't run.
     """
 
-    def __init__(self, layers: dict[str, SELayer], classes: Collection[str]) -> None:
+    def __init__(
+        self, layers: Mapping[str, HasExcitation], classes: Collection[str]
+    ) -> None:
         self.layers = layers
-        self.moments = {
-            name: {c: RunningMoments(layer.in_channels) for c in (ALL, *classes)}
-            for name, layer in layers.items()
-        }
+        self.classes = (ALL, *classes)
+        self.moments: dict[str, dict[str, RunningMoments]] = {n: {} for n in layers}
 
     @contextmanager
     def measuring(self, classes: Collection[str]) -> Iterator[None]:
-        """Within it, the model runs on one image, which shows ``classes``."""
-        counted = [ALL, *classes]
+        """Measure what runs within it: the model, on one image of ``classes``."""
+        counted = {ALL, *classes}
 
-        def see(name: str, layer: SELayer, x: Tensor, y: Tensor) -> None:
+        def update(name: str, layer: HasExcitation, x: Tensor, y: Tensor) -> None:
             with torch.no_grad():
-                gates = layer.excitation(x)
+                gates = layer.excitation(x)  # (N, C)
+            if not self.moments[name]:
+                shape = tuple(gates.shape[1:])
+                self.moments[name] = {c: RunningMoments(shape) for c in self.classes}
             for gate in gates:
-                for c in counted:
-                    if c in self.moments[name]:
-                        self.moments[name][c].update(gate)
+                for c in counted.intersection(self.classes):
+                    self.moments[name][c].update(gate)
 
-        with watching(self.layers, see):
+        with capture_outputs(self.layers, update):
             yield

@@ -1,79 +1,88 @@
-"""How much a non-local block's attention depends on the query, and how far it reaches.
+"""How much a block's attention depends on the query, and how far it reaches.
 
-Shapes: C channels, H x W positions, S of them that ask, Q keys.
+Shapes: C channels, h heads, H x W positions, P of them queries, Q keys.
 """
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.plugins import NonLocal2d
 
-from .attention import looked_at, non_local_blocks
+from .attention import key_grid
+from .capture import capture_outputs
+from .methods import HasAttention, attention_blocks
 from .moments import RunningMoments
-from .watch import watching
 
 # What is measured, in the order of the columns.
 FIELDS = ("input", "output", "rows", "entropy", "distance", "uniform")
 
 
 class AttentionMeter:
-    """Measures a model's non-local blocks whenever it runs inside :meth:`measuring`.
+    """Measure the blocks that have attention while a model runs in :meth:`measuring`.
 
     Of each call of a block it measures the first image (or region), from queries
     spread over that image without its padding. The mean over calls is kept, by block
-    in ``moments``: vectors of ``FIELDS``.
+    in ``moments``: vectors of ``FIELDS``. A block whose output doesn't have the shape
+    of its input, a map (N, C, H, W), isn't measured.
 
     Args:
         model: A model of MMEngine's kind, with a ``data_preprocessor``.
-        queries: Positions that ask, S.
+        queries: Queries P of an image.
 
     Raises:
-        ValueError: If the model has no block, or for fewer than two queries.
+        ConfigError: If the model has no block, or for fewer than two queries.
     """
 
     def __init__(self, model: nn.Module, queries: int) -> None:
         if queries < 2:
             raise ConfigError(f"queries={queries} is not an integer of at least 2")
         self.queries = queries
-        self.blocks = non_local_blocks(model)
+        self.blocks = attention_blocks(model)
         self.moments = {name: RunningMoments(len(FIELDS)) for name in self.blocks}
-        self._preprocessor = model.data_preprocessor
-        self._network = self._content = None
+        self._preprocessor = cast(nn.Module, model.data_preprocessor)
+        # (H, W) of the network's input, and of the image on it.
+        self._sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Within it, each call of a block is measured."""
-        first = {"": self._preprocessor}
-        with watching(first, self._see_data), watching(self.blocks, self._see_block):
+        """Measure each call of a block within it."""
+        data = capture_outputs({"": self._preprocessor}, self._receive_data)
+        with data, capture_outputs(self.blocks, self._receive_block):
             yield
 
-    def _see_data(self, name: str, layer: nn.Module, data: Any, output: Any) -> None:
-        self._network = self._content = None
+    def _receive_data(
+        self, name: str, layer: nn.Module, data: Any, output: Any
+    ) -> None:
+        self._sizes = None
         inputs = output.get("inputs") if isinstance(output, dict) else None
         if isinstance(inputs, Tensor):
-            self._network = self._content = tuple(inputs.shape[-2:])
+            height, width = inputs.shape[-2:]
+            self._sizes = (height, width), (height, width)
             for sample in (output.get("data_samples") or ())[:1]:
-                self._content = tuple(sample.metainfo.get("img_shape", self._network))
+                image = sample.metainfo.get("img_shape", (height, width))
+                self._sizes = (height, width), (image[0], image[1])
 
-    def _see_block(self, name: str, block: NonLocal2d, x: Tensor, y: Tensor) -> None:
-        if not len(x):
-            return  # no regions
-        size, stride = tuple(x.shape[2:]), None
-        inside = size
-        if self._network and not _is_of_regions(name):
-            stride = tuple(n / s for n, s in zip(self._network, size, strict=True))
-            inside = tuple(
-                min(s, math.ceil(c / n))
-                for c, n, s in zip(self._content, stride, size, strict=True)
+    def _receive_block(
+        self, name: str, block: HasAttention, x: Tensor, y: Tensor
+    ) -> None:
+        if not len(x) or x.ndim != 4 or x.shape != y.shape:
+            return  # no regions, or no map and what is added to it
+        height, width = inside = (x.shape[2], x.shape[3])
+        stride = None
+        if self._sizes and not _is_of_regions(name):
+            network, image = self._sizes
+            stride = (network[0] / height, network[1] / width)
+            inside = (
+                min(height, math.ceil(image[0] / stride[0])),
+                min(width, math.ceil(image[1] / stride[1])),
             )
         row, column = spread(self.queries, inside)
-        at = (row * size[1] + column).to(x.device)
+        at = (row * width + column).to(x.device)
         self.moments[name].update(measure(block, x[:1], y[:1], at, stride))
 
 
@@ -82,7 +91,9 @@ def _is_of_regions(name: str) -> bool:
 
 
 def spread(number: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Rows and columns of ``number`` positions of a map, evenly spread; all, if fewer.
+    """Return rows and columns of ``number`` positions of a map, evenly spread.
+
+    All positions, if the map has fewer.
 
     The same for the same numbers, and no random number is used: a training with the
     hook is the training without it. The additive sequence of Martin Roberts' `The
@@ -102,13 +113,13 @@ def spread(number: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def measure(
-    block: NonLocal2d,
+    block: HasAttention,
     x: Tensor,
     y: Tensor,
     at: Tensor,
     stride: tuple[float, float] | None,
 ) -> Tensor:
-    r"""``FIELDS`` of one image, in float64.
+    r"""Return ``FIELDS`` of one image, in float64.
 
     ``input``, ``output`` and ``rows`` are the mean, over all pairs of different
     queries, of the cosine distance :math:`(1 - \cos(v_i, v_j)) / 2`: 0 if all are
@@ -116,57 +127,75 @@ def measure(
     the block's input, what it adds to it, and the rows of weights; GCNet takes all
     queries, not a sample.
 
-    ``entropy`` is the rows' entropy over that of a uniform row: 1 if they look
-    everywhere alike, 0 at one place. ``distance`` is the mean distance of where they
-    look, in pixels of the network's input, and ``uniform`` what it would be for uniform
-    rows. For these three a row is :math:`|a_{ij}| / \sum_j |a_{ij}|`, since the
-    weights of the modes without a softmax have any sign and any sum.
+    ``entropy`` is the rows' entropy over that of a uniform row: 1 if all keys have the
+    same weight, 0 if one has it all. ``distance`` is the mean distance from the query
+    to the keys by their weight, in pixels of the network's input, and ``uniform`` what
+    it would be for uniform rows. For these three a row is
+    :math:`|a_{ij}| / \sum_j |a_{ij}|`, since the weights of the modes without a softmax
+    have any sign and any sum.
 
     Vectors of zeros are left out, such as rows that the concatenation's ReLU closed.
     What is then not defined is NaN: the output's distance of a block that adds exactly
     nothing, as at the start. So are distances in pixels where ``stride`` is None.
 
+    Of a block with several heads, what is said of rows is the mean over the heads.
+
     Args:
         block: The block.
         x: Its input (1, C, H, W).
         y: Its output, of the same shape.
-        at: Flat indices (S,) of the queries.
+        at: Flat indices (P,) of the queries.
         stride: Pixels of the network's input for a position, (down, across).
     """
-    size = tuple(x.shape[2:])
+    size = (x.shape[2], x.shape[3])
     # In float64 the difference of two floats is exact.
-    features = x[0].flatten(1)[:, at].T.double()  # (S, C)
+    features = x[0].flatten(1)[:, at].T.double()  # (P, C)
     added = y[0].flatten(1)[:, at].T.double() - features
+    dtype = next((p.dtype for p in block.parameters()), x.dtype)
     with torch.autocast(x.device.type, enabled=False):
-        weight = block.g[0].conv.weight if block.sub_sample else block.g.conv.weight
-        rows = block.attention(x.to(weight.dtype), at)[0].double()  # (S, Q)
+        rows = block.attention(x.to(dtype), at)[0].double()  # (h, P, Q)
+    pixels = None if stride is None else _pixels(at, rows.shape[2], size, stride)
+    of_heads = torch.stack([_of_rows(head, pixels) for head in rows])  # (h, 4)
+    of_features = mean_cosine_distance(features), mean_cosine_distance(added)
+    return torch.cat([torch.stack(of_features), of_heads.nanmean(0)])
+
+
+def _of_rows(rows: Tensor, pixels: Tensor | None) -> Tensor:
+    """Return ``rows``, ``entropy``, ``distance`` and ``uniform`` of one head.
+
+    Args:
+        rows: (P, Q), float64.
+        pixels: (P, Q): from each query to each key, if that is known.
+    """
     open_ = rows.any(1)
     share = rows[open_].abs() / rows[open_].abs().sum(1, keepdim=True)
-    entropy = torch.special.entr(share).sum(1).mean()
-    *grid, side = looked_at(block, size)
-    if stride is None:
-        distance = uniform = entropy.new_full((), torch.nan)
-    else:
-        asked = _centres(at[open_], size[1], 1, stride)
-        looked = _centres(torch.arange(rows.shape[1]), grid[1], side, stride)
-        pixels = torch.cdist(asked.to(share), looked.to(share))  # (S, Q)
+    # Of a single key it is 0 / 0, which is NaN.
+    entropy = torch.special.entr(share).sum(1).mean() / math.log(rows.shape[1])
+    distance = uniform = entropy.new_full((), torch.nan)
+    if pixels is not None:
+        pixels = pixels[open_].to(share)
         distance, uniform = (share * pixels).sum(1).mean(), pixels.mean()
-    values = (
-        mean_cosine_distance(features),
-        mean_cosine_distance(added),
-        mean_cosine_distance(rows),
-        entropy / math.log(rows.shape[1]) if rows.shape[1] > 1 else entropy * torch.nan,
-        distance,
-        uniform,
-    )
-    return torch.stack(values)
+    return torch.stack((mean_cosine_distance(rows), entropy, distance, uniform))
+
+
+def _pixels(
+    at: Tensor, keys: int, size: tuple[int, int], stride: tuple[float, float]
+) -> Tensor | None:
+    """Return the pixels (P, Q) between queries and keys; None if these are no map."""
+    grid = key_grid(keys, size)
+    if grid is None:
+        return None
+    _, width, side = grid
+    every = torch.arange(keys, device=at.device)
+    queries = _centres(at, size[1], 1, stride)
+    return torch.cdist(queries, _centres(every, width, side, stride))
 
 
 def mean_cosine_distance(vectors: Tensor) -> Tensor:
-    r"""Mean of :math:`(1 - \cos(v_i, v_j)) / 2` over the pairs of different vectors.
+    r"""Return the mean of :math:`(1 - \cos(v_i, v_j)) / 2` over pairs of vectors.
 
-    For unit vectors it is :math:`\sum_i |u_i - \bar u|^2 / (2 (S - 1))`, which takes
-    S, not S * S, steps. Of ``vectors`` (S, D) those that are zero are left out; NaN if
+    For unit vectors it is :math:`\sum_i |u_i - \bar u|^2 / (2 (P - 1))`, which takes
+    P, not P * P, steps. Of ``vectors`` (P, D) those that are zero are left out; NaN if
     fewer than two are left.
     """
     vectors = vectors[vectors.any(1)]
@@ -177,6 +206,6 @@ def mean_cosine_distance(vectors: Tensor) -> Tensor:
 
 
 def _centres(at: Tensor, width: int, side: int, stride: tuple[float, float]) -> Tensor:
-    """Pixels (S, 2) of the centres of cells of ``side`` positions, (down, across)."""
+    """Return centres (P, 2) of cells of ``side`` positions, pixels down and across."""
     place = torch.stack((at // width, at % width), dim=1).double() + 0.5
     return place * side * torch.tensor(stride, dtype=torch.float64, device=at.device)

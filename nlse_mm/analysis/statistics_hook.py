@@ -1,5 +1,6 @@
 """Log in training how much attention depends on the query."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mmengine.dist import master_only
@@ -30,11 +31,11 @@ class AttentionStatisticsHook(Hook):
     Args:
         interval: Iterations from one measurement to the next; ``LoggerHook``'s
             ``interval`` (50 by default), or a multiple of it, suits.
-        queries: Positions that ask.
+        queries: Queries of the image.
 
     Raises:
-        ValueError: For an ``interval`` below 1, fewer than two queries, or (when the
-            training starts) a model without non-local blocks.
+        ConfigError: For an ``interval`` below 1, fewer than two queries, or (when the
+            training starts) a model without blocks that have attention.
 
     Example::
 
@@ -48,7 +49,8 @@ class AttentionStatisticsHook(Hook):
             raise ConfigError(f"interval={interval} is not an integer of at least 1")
         self.interval = interval
         self.queries = queries
-        self._meter = self._measuring = None
+        self._meter: AttentionMeter | None = None
+        self._measuring: AbstractContextManager[None] | None = None
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -59,7 +61,7 @@ class AttentionStatisticsHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Watch the blocks during this iteration, if its turn has come."""
+        """Measure the blocks during this iteration, if its turn has come."""
         if self.every_n_train_iters(runner, self.interval):
             self._meter = _meter(runner, self.queries)
             self._measuring = self._meter.measuring()
@@ -74,20 +76,20 @@ class AttentionStatisticsHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Hand what was measured to the log."""
-        if self._measuring is None:
+        if self._meter is None or self._measuring is None:
             return
         self._measuring.__exit__(None, None, None)
-        seen = False
+        measured = False
         for name, moments in self._meter.moments.items():
             for field, value in zip(FIELDS, moments.mean.tolist(), strict=True):
                 if field in LOGGED and value == value:  # not NaN
-                    seen = True
+                    measured = True
                     key = f"train/attention/{name}/{field}"
                     runner.message_hub.update_scalar(key, value)
-        if not seen:
+        if not measured:
             runner.logger.warning(
-                "AttentionStatisticsHook saw no block run: in a compiled model it "
-                "sees none"
+                "AttentionStatisticsHook measured no block: none ran on a map, or the "
+                "model is compiled and calls no hooks"
             )
         self._meter = self._measuring = None
 

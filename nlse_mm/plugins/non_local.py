@@ -187,16 +187,17 @@ class _NonLocalNd(nn.Module):
             positions: Flat indices of the queries; all positions when None.
 
         Returns:
-            Weights of shape (N, len(positions), Q). Those of the softmax modes sum to
-            1 over Q.
+            Weights of shape (N, 1, len(positions), Q), of the only head. Those of the
+            softmax modes sum to 1 over Q.
         """
         self._check_size(x)
         if positions is None:
             positions = torch.arange(x[0, 0].numel(), device=x.device)
         if self.mode == "concatenation":
-            return rectified_weights(x, self, positions)
+            return rectified_weights(x, self, positions)[:, None]
         theta, phi, _ = self._embed(x)
         weights = (theta[:, positions] * self._scale) @ phi.transpose(1, 2)
+        weights = weights[:, None]  # (N, 1, len(positions), Q)
         if self.mode == "dot_product":
             return weights / phi.shape[1]
         return weights.softmax(dim=-1)

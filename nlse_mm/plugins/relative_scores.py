@@ -39,16 +39,16 @@ def score_function(
 
     def scores(queries: Tensor) -> Tensor:
         count = columns.shape[0]
-        places = rows[queries // count], columns[queries % count]  # (B,) each
+        row = queries // count
+        # Not queries % count: the ONNX exporter wants that count to be a number.
+        places = rows[row], columns[queries - row * count]  # (B,) each
         relative = encoding.scores(*places, (height, width))  # (h, B, H, W)
         relative = relative.flatten(2)[None]  # (1, h, B, Q)
         if content is None:
             # Parameters may be wider than a map in half precision.
             return relative.to(x.dtype)
         query, key = content
-        products = (
-            query[..., queries].transpose(2, 3) @ key
-        )  # (N, h, B, D), (N, h, B, Q)
-        return relative + products
+        query = query[..., queries].transpose(2, 3)  # (N, h, B, D)
+        return relative + query @ key  # (N, h, B, Q)
 
     return scores

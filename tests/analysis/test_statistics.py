@@ -10,7 +10,7 @@ from torch import nn
 
 from nlse_mm.analysis import AttentionMeter, RunningMoments
 from nlse_mm.analysis.statistics import FIELDS, mean_cosine_distance, measure, spread
-from nlse_mm.plugins import NonLocal2d
+from nlse_mm.plugins import NonLocal1d, NonLocal2d, SelfAttention2d
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -26,7 +26,7 @@ def pairs(vectors):
 def brute_force(block, x, at, stride):
     """``FIELDS`` with loops, from the block's forward pass and all of its rows."""
     channels, width = x.shape[1], x.shape[3]
-    rows = block.attention(x)[0][at]
+    rows = block.attention(x)[0, 0][at]
     side = 2 if block.sub_sample else 1
     entropies, distances, uniforms = [], [], []
     for i, row in zip(at.tolist(), rows, strict=True):
@@ -89,12 +89,34 @@ def test_rows_that_a_relu_closed_are_left_out():
     block = NonLocal2d(4, mode="concatenation", std=0.5)
     x = torch.randn(1, 4, 4, 6)
     at = torch.arange(24)
-    closed = ~block.attention(x)[0].any(1)
+    closed = ~block.attention(x)[0, 0].any(1)
     assert 0 < closed.sum() < 20
     found = measure(block, x, block(x), at, (8.0, 8.0))
     rest = measure(block, x, block(x), at[~closed], (8.0, 8.0))
     assert not found[2:].isnan().any()
     torch.testing.assert_close(found[2:], rest[2:])
+
+
+def test_of_several_heads_the_mean_is_measured():
+    layer = SelfAttention2d(4, num_heads=3)
+    x, at = torch.randn(1, 4, 5, 8), torch.tensor([0, 7, 22, 39])
+    found = measure(layer, x, layer(x), at, (16.0, 12.0))
+    heads = [OneHead(layer, head) for head in range(3)]
+    each = torch.stack([measure(h, x, h(x), at, (16.0, 12.0)) for h in heads])
+    torch.testing.assert_close(found, each.mean(0), equal_nan=True)
+    assert each[:, 2:5].std(0).min() > 0
+
+
+class OneHead(nn.Module):
+    def __init__(self, layer, head):
+        super().__init__()
+        self.layer, self.head = layer, head
+
+    def forward(self, x):
+        return self.layer(x)
+
+    def attention(self, x, positions=None):
+        return self.layer.attention(x, positions)[:, self.head, None]
 
 
 def test_opposite_vectors_are_at_distance_one():
@@ -112,7 +134,7 @@ def test_queries_are_spread_over_the_whole_map(size):
         assert abs(at.double().mean() / (side - 1) - 0.5) < 0.05
 
 
-def test_a_small_map_is_asked_everywhere():
+def test_of_a_small_map_every_position_is_a_query():
     row, column = spread(64, (3, 5))
     assert (row * 5 + column).tolist() == list(range(15))
 
@@ -134,22 +156,37 @@ class Model(nn.Module):
         return self.block(data["inputs"][:, :, ::4, ::4])
 
 
-def test_the_meter_asks_inside_the_picture_and_averages_over_pictures():
+def test_the_queries_are_inside_the_image_and_averages_over_images():
     model = Model()
     meter = AttentionMeter(model, queries=1000)
-    pictures = [torch.randn(2, 3, 16, 32) for _ in range(3)]
+    images = [torch.randn(2, 3, 16, 32) for _ in range(3)]
     expected = []
-    for x in pictures:
+    for x in images:
         with meter.measuring():
-            model(x, (9, 32))  # rows 0 to 2 of 4 hold the picture, the rest is padding
+            model(x, (9, 32))  # rows 0 to 2 of 4 hold the image, the rest is padding
         small = x[:1, :, ::4, ::4]
         at = torch.arange(3 * 8)
         expected.append(measure(model.block, small, model.block(small), at, (4.0, 4.0)))
-    model(pictures[0], (16, 32))  # outside of measuring(): not counted
+    model(images[0], (16, 32))  # outside of measuring(): not counted
     moments = meter.moments["block"]
     assert moments.count.tolist() == [3] * len(FIELDS)
     torch.testing.assert_close(moments.mean, torch.stack(expected).mean(0))
     torch.testing.assert_close(moments.std, torch.stack(expected).std(0))
+
+
+def test_what_is_no_map_or_changes_its_shape_is_not_measured():
+    class Others(Model):
+        def forward(self, inputs):
+            data = self.data_preprocessor(dict(inputs=inputs))
+            self.sequence(data["inputs"].flatten(2))
+            self.strided(data["inputs"])
+
+    model = Others()
+    model.sequence, model.strided = NonLocal1d(3), SelfAttention2d(3, 3, stride=2)
+    meter = AttentionMeter(model, queries=4)
+    with meter.measuring():
+        model(torch.randn(1, 3, 16, 32))
+    assert not any(moments.count.any() for moments in meter.moments.values())
 
 
 def test_moments_equal_those_of_all_values_and_leave_out_nan():

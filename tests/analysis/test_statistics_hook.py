@@ -26,7 +26,7 @@ class Toy(BaseModel):
         return dict(loss=(self.block(inputs) - 1).square().mean() * (1 + noise))
 
 
-def pictures():
+def images():
     generator = torch.Generator().manual_seed(3)
     return [dict(inputs=torch.randn(2, 4, 5, 7, generator=generator)) for _ in range(7)]
 
@@ -36,7 +36,7 @@ def train(tmp_path, block, **hook):
         Toy(block),
         str(tmp_path),
         train_dataloader=torch.utils.data.DataLoader(
-            pictures(), batch_size=1, collate_fn=lambda items: items[0]
+            images(), batch_size=1, collate_fn=lambda items: items[0]
         ),
         train_cfg=dict(by_epoch=False, max_iters=7),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
@@ -88,8 +88,8 @@ def test_the_log_has_what_the_meter_finds(tmp_path):
 
 def test_the_training_stays_the_same_bit_for_bit(tmp_path):
     plain = train(tmp_path / "plain", block()).model.state_dict()
-    watched = train(tmp_path / "watched", block(), interval=1).model.state_dict()
-    assert all(torch.equal(plain[key], watched[key]) for key in plain)
+    measured = train(tmp_path / "measured", block(), interval=1).model.state_dict()
+    assert all(torch.equal(plain[key], measured[key]) for key in plain)
     assert not torch.equal(plain["block.g.conv.weight"], block().g.conv.weight)
 
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from nlse_mm.analysis import look_at_heads
+from nlse_mm.analysis import measure_heads
 from nlse_mm.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -19,7 +19,7 @@ def build(**kwargs):
 
 def test_the_papers_network_has_six_layers_of_nine_heads():
     net = build()
-    assert [len(h.mean) for h in look_at_heads(net)] == [9] * 6
+    assert [len(h.mean) for h in measure_heads(net)] == [9] * 6
     (out,) = net(torch.rand(1, 3, 32, 32))
     assert out.shape == (1, 400, 16, 16)
     assert not [m for m in net.modules() if getattr(m, "kernel_size", (1, 1)) != (1, 1)]
@@ -58,7 +58,7 @@ def test_a_resnets_convolutions_are_replaced_from_a_config(in_mmdet):
     config.model.backbone.init_cfg = None
     backbone = MODELS.build(config.model.backbone)
     backbone.init_weights()
-    names = [h.name for h in look_at_heads(backbone)]
+    names = [h.name for h in measure_heads(backbone)]
     assert names == [f"layer4.{i}.conv2" for i in range(3)]
     assert [backbone.layer4[i].conv2.stride for i in range(3)] == [2, 1, 1]
     outputs = backbone(torch.rand(1, 3, 64, 96))

@@ -334,7 +334,7 @@ def test_asking_for_the_attention_of_a_treated_block():
         _, ours = peers(mode)
         for conv in convolutions(ours):
             parametrize.register_parametrization(conv, "weight", Half())
-        y = ours.attention(X) @ ours.g(X).flatten(2).transpose(1, 2)
+        y = ours.attention(X)[:, 0] @ ours.g(X).flatten(2).transpose(1, 2)
         y = y.transpose(1, 2).unflatten(2, X.shape[2:])
         torch.testing.assert_close(ours(X), X + ours.conv_out(y))
 

@@ -9,7 +9,6 @@ from mmcv.cnn import ConvModule
 from mmcv.cnn import NonLocal2d as Stock
 from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlse_mm.plugins import NonLocal1d, NonLocal2d, NonLocal3d, SELayer, SelfAttention2d
@@ -193,56 +192,6 @@ def test_an_exported_block_consists_of_its_layers():
     assert len(convolutions) == 4
 
 
-CHANNELS_LAST = [
-    *(
-        (name, make, torch.channels_last, (2, 12, 6, 8))
-        for name, make in BLOCKS.items()
-    ),
-    *(
-        (
-            f"3d_{mode}{'_sub' * sub}",
-            lambda mode=mode, sub=sub: NonLocal3d(12, mode=mode, sub_sample=sub),
-            torch.channels_last_3d,
-            (2, 12, 3, 6, 4),
-        )
-        for mode in MODES
-        for sub in (False, True)
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("make", "layout", "size"),
-    [c[1:] for c in CHANNELS_LAST],
-    ids=[c[0] for c in CHANNELS_LAST],
-)
-@pytest.mark.parametrize("state", ["train", "eval", "hooked", "autocast"])
-def test_channels_last_stays_channels_last(make, layout, size, state):
-    block = at_work(make()).train(state == "train")
-    if state == "hooked":
-        for module in block.modules():
-            module.register_forward_hook(lambda *_: None)
-    results = {}
-    for form in (torch.contiguous_format, layout):
-        x = torch.randn(size, generator=torch.Generator().manual_seed(3))
-        x = x.to(memory_format=form).requires_grad_()
-        inside, seen = x * 1.0, []
-        inside.register_hook(seen.append)
-        with torch.autocast("cpu", torch.bfloat16, enabled=state == "autocast"):
-            out = block(inside)
-        assert out.is_contiguous(memory_format=form)
-        slope = torch.linspace(-1, 1, out.numel()).view(size).to(memory_format=form)
-        out.backward(slope)
-        assert seen[0].is_contiguous(memory_format=form)
-        results[form] = [out, x.grad, *(p.grad for p in block.parameters())]
-        block.zero_grad()
-        with torch.no_grad():
-            assert block(x).is_contiguous(memory_format=form)
-    tolerance = 0.1 if state == "autocast" else 1e-4
-    for a, b in zip(*results.values(), strict=True):
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
-
-
 @each_mode
 def test_transforms_see_the_formula(mode):
     block = at_work(NonLocal2d(4, mode=mode)).double()
@@ -288,15 +237,9 @@ def test_transforms_of_the_end_of_an_excited_block():
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_shapes_alone_and_both_kinds_of_checkpointing(name):
-    block = at_work(BLOCKS[name]())
-    x = torch.randn(SIZES[0], requires_grad=True)
-    (expected,) = torch.autograd.grad(block(x).square().sum(), x)
-    for reentrant in (False, True):
-        x.grad = None
-        checkpoint(block, x, use_reentrant=reentrant).square().sum().backward()
-        torch.testing.assert_close(x.grad, expected)
-    assert block.to("meta")(x.to("meta")).shape == x.shape
+def test_shapes_alone_go_through(name):
+    x = torch.randn(SIZES[0], device="meta")
+    assert at_work(BLOCKS[name]()).to("meta")(x).shape == x.shape
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
-"""SELayer: the paper's formula, the start that it was asked for, what it survives."""
+"""SELayer: the paper's formula, the start that it was asked for, its fused form."""
 
-import copy
 import io
-import pickle
 
 import pytest
 import torch
@@ -46,17 +44,6 @@ def test_it_is_the_papers_formula(size, bias, zero_init):
     torch.testing.assert_close(layer(x), by_hand(layer, x), rtol=1e-12, atol=1e-12)
 
 
-def test_an_empty_batch_goes_through():
-    assert SELayer(32)(torch.rand(0, 32, 4, 4)).shape == (0, 32, 4, 4)
-
-
-def test_the_excitation_is_what_scales():
-    layer, x = trained(), torch.randn(ODD, dtype=torch.float64)
-    gate = layer.excitation(x)
-    assert gate.shape == ODD[:2]
-    torch.testing.assert_close(layer(x), x * gate[:, :, None, None])
-
-
 def test_excite_add_relu_is_the_end_of_a_block():
     layer, x = trained(), torch.randn(ODD, dtype=torch.float64)
     identity = torch.randn_like(x)
@@ -69,12 +56,6 @@ def test_zero_init_is_the_identity_bit_for_bit():
     layer = SELayer(32, zero_init=True)
     assert torch.equal(layer(x), x)
     assert torch.equal(layer.excitation(x), torch.ones(2, 32))
-
-
-def test_zero_init_learns():
-    layer, x = SELayer(32, zero_init=True), torch.randn(ODD)
-    layer(x).square().sum().backward()
-    assert layer.conv2.conv.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("zero_init", [False, True])
@@ -155,14 +136,6 @@ class End(nn.Module):
         return self.layer(x) + self.layer.excite_add_relu(1.0 * x, x)
 
 
-@pytest.mark.parametrize(
-    "survive", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
-)
-def test_it_survives(survive):
-    end, x = End(), torch.randn(ODD)
-    assert torch.equal(survive(end)(x), end(x))
-
-
 def test_it_compiles_without_a_break_and_trains_alike():
     end, x = End(), torch.randn(ODD, requires_grad=True)
     compiled = torch.compile(end, fullgraph=True, backend="aot_eager")
@@ -173,31 +146,18 @@ def test_it_compiles_without_a_break_and_trains_alike():
     torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-5)
 
 
-def test_it_exports_with_any_batch_height_and_width():
-    end, dim = End().eval(), torch.export.Dim
-    shapes = ({0: dim("n", min=1), 2: dim("h", min=2), 3: dim("w", min=2)},)
-    program = torch.export.export(end, (torch.randn(ODD),), dynamic_shapes=shapes)
-    x = torch.randn(3, 32, 7, 4)
-    torch.testing.assert_close(program.module()(x), end(x))
-
-
-@pytest.mark.parametrize("dynamo", [False, True], ids=["traced", "exported"])
-def test_onnx_gives_the_same(dynamo):
-    pytest.importorskip("onnxscript" if dynamo else "onnx")
+def test_the_old_onnx_exporter_gives_the_same():
+    pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     end, file = End().eval(), io.BytesIO()
-    names = dict(input_names=["x"], output_names=["y"])
-    if dynamo:
-        dim = torch.export.Dim
-        shapes = ({0: dim("n", min=1), 2: dim("h", min=2), 3: dim("w", min=2)},)
-        torch.onnx.export(
-            end, (torch.randn(ODD),), file, dynamo=True, dynamic_shapes=shapes, **names
-        )
-    else:
-        axes = dict(x={0: "n", 2: "h", 3: "w"})
-        torch.onnx.export(
-            end, (torch.randn(ODD),), file, dynamo=False, dynamic_axes=axes, **names
-        )
+    torch.onnx.export(
+        end,
+        (torch.randn(ODD),),
+        file,
+        dynamo=False,
+        input_names=["x"],
+        dynamic_axes=dict(x={0: "n", 2: "h", 3: "w"}),
+    )
     session = runtime.InferenceSession(
         file.getvalue(), providers=["CPUExecutionProvider"]
     )

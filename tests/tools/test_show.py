@@ -29,7 +29,7 @@ BOTH = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Three pictures of 100 x 130 pixels, their annotations, a folder of classes."""
+    """Three images of 100 x 130 pixels, their annotations, a folder of classes."""
     root = tmp_path_factory.mktemp("data")
     size = ["--size", "100", "130"]
     make_tiny_coco.main([str(root), "--train", "1", "--val", "3", *size])
@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def picture(data):
+def image(data):
     return sorted(data.glob("val2017/*"))[0]
 
 
@@ -73,25 +73,25 @@ def of(config, checkpoint=None):
 
 
 @BOTH
-def test_what_is_drawn_are_the_blocks_rows(config, picture, weights, launch):
+def test_what_is_drawn_are_the_blocks_rows(config, image, weights, launch):
     model = load_model(of(config, weights(config)))
     block = model.get_submodule(BLOCK)
     inputs = []
     block.register_forward_hook(lambda m, x, y: inputs.append(x[0].clone()))
     points = [(3, 2), (100, 40)]
-    looks = show_attention.look_from(model, {BLOCK: block}, picture, points)
-    figure = show_attention.draw(cv2.imread(str(picture)), looks, points)
+    maps = show_attention.maps_of_image(model, {BLOCK: block}, image, points)
+    figure = show_attention.draw(cv2.imread(str(image)), maps, points)
     (x,) = inputs
     height, width = x.shape[2:]
     # Mask R-CNN: 100 x 130 pixels become 123 x 160, on an input of 128 x 160, stride
-    # 16. FCN: 100 x 130 is the input, stride 8 rounded up. In pixels of the picture:
+    # 16. FCN: 100 x 130 is the input, stride 8 rounded up. In pixels of the image:
     if config is DETECTION:
         assert (height, width) == (8, 10)
         down, across = 16 / 1.23, 16 / (160 / 130)
     else:
         assert (height, width) == (13, 17)
         down, across = 100 / 13, 130 / 17
-    rows = block.attention(x)[0].detach()
+    rows = block.attention(x)[0, 0].detach()
     panels = [axis for axis in figure.axes if len(axis.images) == 2]
     for axis, (px, py) in zip(panels, points, strict=True):
         at = int((py + 0.5) / down) * width + int((px + 0.5) / across)
@@ -115,9 +115,9 @@ def test_what_is_drawn_are_the_blocks_rows(config, picture, weights, launch):
 
 @BOTH
 def test_attention_is_drawn_and_the_blocks_are_listed(
-    config, picture, weights, launch, capsys
+    config, image, weights, launch, capsys
 ):
-    arguments = [picture, config, weights(config), "--at", "9,9", "--at", "60,70"]
+    arguments = [image, config, weights(config), "--at", "9,9", "--at", "60,70"]
     launch("analysis/show_attention.py", *arguments, "--out", "new/attention.png")
     out = capsys.readouterr().out
     assert BLOCK in out
@@ -126,20 +126,18 @@ def test_attention_is_drawn_and_the_blocks_are_listed(
     assert drawn.std() > 0.05
 
 
-def test_a_whole_picture_is_looked_at_where_segmentation_slides(
-    picture, launch, capsys
-):
+def test_a_whole_image_is_shown_where_segmentation_slides(image, launch, capsys):
     pytest.importorskip("mmseg")
     slide = dict(mode="slide", crop_size="(64,64)", stride="(32,32)")
     options = [f"model.test_cfg.{key}={value}" for key, value in slide.items()]
     options = ["--block", "nonlocal_block", "--cfg-options", *options]
-    launch("analysis/show_attention.py", picture, SEGMENTATION, "--at", "9,9", *options)
+    launch("analysis/show_attention.py", image, SEGMENTATION, "--at", "9,9", *options)
     assert "weights are random" in capsys.readouterr().out
     assert Path("attention.png").exists()
 
 
 def test_blocks_on_regions_are_left_out_unless_they_are_named(
-    picture, launch, capfd, tmp_path
+    image, launch, capfd, tmp_path
 ):
     pytest.importorskip("mmdet")
     line = f"dict(cfg=dict(type='nlse_mm.NonLocal2d'), {ONE_IN_RES4})"
@@ -148,14 +146,14 @@ def test_blocks_on_regions_are_left_out_unless_they_are_named(
         f"_base_ = {str(TINY / 'keypoint_rcnn_r18_nl.py')!r}\n"
         f"model = dict(backbone=dict(type='nlse_mm.ResNet', plugins=[{line}]))\n"
     )
-    launch("analysis/show_attention.py", picture, config, "--at", "9,9")
+    launch("analysis/show_attention.py", image, config, "--at", "9,9")
     said = capfd.readouterr().out
     assert f"  {BLOCK}\n" in said
-    assert "left out, as they see regions only: roi_head.keypoint_head." in said
+    assert "left out, as they run on regions only: roi_head.keypoint_head." in said
     assert Path("attention.png").exists()
     only = TINY / "keypoint_rcnn_r18_nl.py"
     with pytest.raises(SystemExit):
-        launch("analysis/show_attention.py", picture, only, "--at", "9,9")
+        launch("analysis/show_attention.py", image, only, "--at", "9,9")
     assert "or on regions" in capfd.readouterr().err
 
 
@@ -167,39 +165,39 @@ def test_blocks_on_regions_are_left_out_unless_they_are_named(
         (["--at", "5,5", "--out", "a.docx"], "--out a.docx does not end in one of"),
     ],
 )
-def test_a_wrong_option_is_refused(arguments, sentence, picture, mistake):
+def test_a_wrong_option_is_refused(arguments, sentence, image, mistake):
     pytest.importorskip("mmseg")
-    said = mistake("analysis/show_attention.py", picture, SEGMENTATION, *arguments)
+    said = mistake("analysis/show_attention.py", image, SEGMENTATION, *arguments)
     assert sentence in said
 
 
-def test_what_is_no_point_is_refused(picture, launch, capsys):
+def test_what_is_no_point_is_refused(image, launch, capsys):
     with pytest.raises(SystemExit):
-        launch("analysis/show_attention.py", picture, SEGMENTATION, "--at", "5;5")
+        launch("analysis/show_attention.py", image, SEGMENTATION, "--at", "5;5")
     assert "'5;5' is not a pixel X,Y such as 120,80" in capsys.readouterr().err
 
 
-def test_what_cannot_be_read_is_refused(picture, tmp_path, mistake):
+def test_what_cannot_be_read_is_refused(image, tmp_path, mistake):
     pytest.importorskip("mmseg")
-    no_picture = tmp_path / "text.jpg"
-    no_picture.write_text("no picture")
+    no_image = tmp_path / "text.jpg"
+    no_image.write_text("no image")
     at = ["--at", "1,1"]
     for arguments, sentence in (
-        ([no_picture, SEGMENTATION, *at], "text.jpg can't be read"),
+        ([no_image, SEGMENTATION, *at], "text.jpg can't be read"),
         ([tmp_path / "no.jpg", SEGMENTATION, *at], "no.jpg does not exist"),
-        ([picture, tmp_path / "no.py", *at], "no.py does not exist"),
-        ([picture, SEGMENTATION, tmp_path / "no.pth", *at], "no.pth does not exist"),
+        ([image, tmp_path / "no.py", *at], "no.py does not exist"),
+        ([image, SEGMENTATION, tmp_path / "no.pth", *at], "no.pth does not exist"),
     ):
         assert sentence in mistake("analysis/show_attention.py", *arguments)
 
 
 def test_models_without_blocks_and_other_models_weights_are_refused(
-    picture, data, weights, mistake
+    image, data, weights, mistake
 ):
     pytest.importorskip("mmseg")
     se, nl = TINY / "fcn_r18_se.py", SEGMENTATION
     at = ["--at", "1,1"]
-    said = mistake("analysis/show_attention.py", picture, se, *at)
+    said = mistake("analysis/show_attention.py", image, se, *at)
     assert "EncoderDecoder has no nlse_mm.NonLocal2d block" in said
     arguments = [se, weights(se), data / "val2017"]
     said = mistake("analysis/attention_statistics.py", *arguments)
@@ -207,7 +205,7 @@ def test_models_without_blocks_and_other_models_weights_are_refused(
     arguments = [nl, weights(nl), data / "val2017"]
     said = mistake("analysis/show_excitation.py", *arguments)
     assert "EncoderDecoder has no nlse_mm.SELayer" in said
-    said = mistake("analysis/show_attention.py", picture, nl, weights(DETECTION), *at)
+    said = mistake("analysis/show_attention.py", image, nl, weights(DETECTION), *at)
     assert "is a checkpoint of another model" in said
 
 
@@ -226,7 +224,7 @@ def test_statistics_are_printed_by_block(config, data, weights, launch, capsys):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_fewer_pictures_and_too_few_queries(number, data, weights, launch, capsys):
+def test_fewer_images_and_too_few_queries(number, data, weights, launch, capsys):
     path = weights(SEGMENTATION)
     arguments = ["analysis/attention_statistics.py", SEGMENTATION, path]
     launch(*arguments, data / "val2017", "--number", number)
@@ -254,7 +252,7 @@ def test_excitation_is_drawn_by_class(config, data, weights, launch, capsys):
     ]
 
 
-def test_every_class_of_a_single_picture_counts():
+def test_every_class_of_a_single_image_counts():
     one = Image(Path("1.jpg"), frozenset("abc"))
     other = Image(Path("2.jpg"), frozenset("c"))
     assert by_frequency([one]) == ["a", "b", "c"]

@@ -1,24 +1,26 @@
-"""The figure of where blocks look: the image, the map over it, and arrows."""
+"""The figure of attention maps: the image, the maps over it, and arrows."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from nlse_mm.analysis import Look
+from nlse_mm.analysis import AttentionMap
 
 _ARROWS = 20  # as figure 3 of the Non-local paper
 
 
 def draw(
-    image: np.ndarray, looks: dict[str, list[Look]], points: list[tuple[int, int]]
+    image: np.ndarray,
+    maps: dict[str, list[AttentionMap]],
+    points: list[tuple[int, int]],
 ) -> Figure:
     """Draw a row for each point; the image, then a column for each block.
 
     Args:
         image: (H, W, 3), RGB.
-        looks: By block, one for each of ``points``.
+        maps: By block, one for each of ``points``.
         points: Pixels of the image, (x, y).
     """
-    columns = 1 + len(looks)
+    columns = 1 + len(maps)
     panel = min(4.2, 4.2 * image.shape[1] / image.shape[0])  # inches
     height = panel * image.shape[0] / image.shape[1] + 0.4
     size = ((panel + 0.6) * columns, height * len(points))
@@ -27,8 +29,8 @@ def draw(
     for number, (row, point) in enumerate(zip(axes, points, strict=True)):
         _draw_image(row[0], image, point)
         row[0].set_title("from {},{}".format(*point), fontsize=8)
-        for axis, (name, of_points) in zip(row[1:], looks.items(), strict=True):
-            _draw_look(axis, image, of_points[number], name)
+        for axis, (name, of_points) in zip(row[1:], maps.items(), strict=True):
+            _draw_map(axis, image, of_points[number], name)
     return figure
 
 
@@ -41,21 +43,21 @@ def _draw_image(axis, image: np.ndarray, point: tuple[int, int]) -> None:
     axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
 
 
-def _draw_look(axis, image: np.ndarray, look: Look, name: str) -> None:
-    weights = look.weights.numpy()
+def _draw_map(axis, image: np.ndarray, attention: AttentionMap, name: str) -> None:
+    weights = attention.weights.numpy()
     strength = np.abs(weights)
     top, uniform = strength.max() or 1, strength.mean()
     colors = dict(cmap="inferno", vmin=0, vmax=top)
     if weights.min() < 0:
         colors.update(cmap="RdBu_r", vmin=-top)
-    (left, above), (right, below) = look.corner, look.opposite
+    (left, above), (right, below) = attention.corner, attention.opposite
     extent = dict(extent=(left, right, below, above), interpolation="nearest")
     heat = axis.imshow(weights, **colors, **extent, alpha=0.6, zorder=1)
     axis.figure.colorbar(heat, ax=axis, shrink=0.8).ax.tick_params(labelsize=6)
-    _draw_image(axis, image.mean(axis=2), look.point)
-    start = (look.point[0] + 0.5, look.point[1] + 0.5)
+    _draw_image(axis, image.mean(axis=2), attention.point)
+    start = (attention.point[0] + 0.5, attention.point[1] + 0.5)
     style = dict(arrowstyle="-|>", color="cyan", linewidth=0.7, mutation_scale=6)
-    for to_x, to_y, weight in look.strongest(_ARROWS):
+    for to_x, to_y, weight in attention.strongest(_ARROWS):
         # What is no more than uniform shows nothing.
         beyond = 1 - uniform / weight if weight > 0 else 0
         if beyond > 0:

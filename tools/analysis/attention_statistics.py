@@ -1,17 +1,18 @@
 #!/usr/bin/env python
-"""Measure how much the attention of non-local blocks depends on the query.
+"""Measure how much the attention of a model's blocks depends on the query.
 
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT data/coco/val2017
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT DATA --number 100
 
-Prints a table, a row for each block: means over the images of
+Prints a table, a row for each block (any module with a method attention(x, positions),
+such as nlse_mm.NonLocal2d): means over the images and heads of
 
 input, output, rows   the cosine distance, (1 - cos) / 2, between the block's inputs at
                       two queries, between what it adds there, and between its rows of
                       weights, as table 1 of GCNet: 0 if the query plays no role
-entropy               of a row, over a uniform row's: 1 if it looks everywhere alike
-distance, uniform     from the query to where it looks, in pixels of the network's
-                      input, and what it would be if it looked everywhere alike
+entropy               of a row, over a uniform row's: 1 if all weights are the same
+distance, uniform     from the query to the keys by their weight, in pixels of the
+                      network's input, and what it would be for a uniform row
 
 with the standard deviation over images where it says +-.
 """

@@ -1,18 +1,21 @@
 #!/usr/bin/env python
-"""Draw where non-local blocks look, from points of an image.
+"""Draw attention maps: the weights that pixels of an image give to all others.
 
     tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 --at 40,200
     tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 \
         --block layer3.4.nonlocal_block --out attention.png
 
 X,Y are pixels of the image. A row is a point, the red dot; beside the image is a map
-for each block, all that run on the whole image unless --block names some. The
-brighter a place, the more the block looks there; arrows lead to the 20 strongest, as in
-figure 3 of Non-local Neural Networks. Without a checkpoint the weights are random.
+for each block, all that run on the whole image unless --block names some. A block is
+any module with a method attention(x, positions), such as nlse_mm.NonLocal2d; of several
+heads the mean is drawn. The brighter a place, the larger its weight; arrows lead to the
+20 strongest, as in figure 3 of Non-local Neural Networks. Without a checkpoint the
+weights are random.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from arguments import (
@@ -26,7 +29,13 @@ from attention_figure import draw
 from model_on_images import load_model, read_image, run
 from torch import nn
 
-from nlse_mm.analysis import Look, Placement, look, non_local_blocks, watching
+from nlse_mm.analysis import (
+    AttentionMap,
+    ImageGeometry,
+    attention_blocks,
+    attention_maps,
+    capture_outputs,
+)
 from nlse_mm.errors import ConfigError
 from nlse_mm.training.user_error import in_one_sentence
 
@@ -75,50 +84,56 @@ def main() -> None:
     check_figure(args.output)
     image = read_image(args.image)
     for x, y in args.at:
-        Placement(image.shape[:2], image.shape[:2]).cell((x, y), (1, 1))
+        ImageGeometry(image.shape[:2], image.shape[:2]).cell((x, y), (1, 1))
     model = load_model(args)
-    blocks = non_local_blocks(model, args.block)
+    blocks = attention_blocks(model, args.block)
     if not args.block:
         print("\n".join(["blocks:", *(f"  {name}" for name in blocks)]))
         on_regions = [name for name in blocks if name.startswith(REGIONS)]
         if on_regions:
-            print(f"left out, as they see regions only: {', '.join(on_regions)}")
+            print(f"left out, as they run on regions only: {', '.join(on_regions)}")
             blocks = {n: b for n, b in blocks.items() if n not in on_regions} or blocks
     if args.checkpoint is None:
         print("no checkpoint is given: the weights are random")
-    looks = look_from(model, blocks, args.image, args.at)
-    save_figure(draw(image, looks, args.at), args.output)
+    maps = maps_of_image(model, blocks, args.image, args.at)
+    save_figure(draw(image, maps, args.at), args.output)
     print(args.output)
 
 
-def look_from(
+def maps_of_image(
     model: nn.Module,
     blocks: dict[str, nn.Module],
     path: Path,
     points: list[tuple[int, int]],
-) -> dict[str, list[Look]]:
-    """Compute where each of ``blocks`` looks from each of ``points``."""
-    inputs: dict[str, list[torch.Tensor]] = {name: [] for name in blocks}
+) -> dict[str, list[AttentionMap]]:
+    """Compute the attention map of each of ``points`` in each of ``blocks``."""
+    calls: dict[str, list[tuple[torch.Tensor, torch.Size]]] = {n: [] for n in blocks}
     network = []
     if "mode" in (model.test_cfg or {}):
         model.test_cfg.mode = "whole"  # mmseg's alternative cuts the image up
-    preprocessor = {"": model.data_preprocessor}
-    with (
-        watching(preprocessor, lambda *seen: network.append(seen[3]["inputs"].shape)),
+
+    def receive_data(*call: Any) -> None:
+        network.append(call[3]["inputs"].shape)
+
+    def receive(name: str, _: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         # A copy: what comes after may overwrite it.
-        watching(blocks, lambda name, _, x, y: inputs[name].append(x.clone())),
-    ):
+        calls[name].append((x.clone(), y.shape))
+
+    data = capture_outputs({"": model.data_preprocessor}, receive_data)
+    with data, capture_outputs(blocks, receive):
         sample = run(model, path)
-    placement = Placement.from_metainfo(sample.metainfo, tuple(network[0][-2:]))
-    looks = {}
+    geometry = ImageGeometry.from_metainfo(sample.metainfo, tuple(network[0][-2:]))
+    maps = {}
     for name, block in blocks.items():
-        if name.startswith(REGIONS) or len(inputs[name]) != 1:
+        on_regions = name.startswith(REGIONS)
+        if on_regions or len(calls[name]) != 1 or calls[name][0][0].ndim != 4:
             raise ConfigError(
                 f"the block {name} does not run once on the whole image, but "
-                f"{len(inputs[name])} times, or on regions; --block chooses another"
+                f"{len(calls[name])} times, or on regions; --block chooses another"
             )
-        looks[name] = look(name, block, inputs[name][0], points, placement)
-    return looks
+        ((x, shape),) = calls[name]
+        maps[name] = attention_maps(name, block, x, shape[2:], points, geometry)
+    return maps
 
 
 if __name__ == "__main__":

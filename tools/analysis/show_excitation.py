@@ -5,10 +5,11 @@
     tools/analysis/show_excitation.py CONFIG CHECKPOINT \
         data/coco/annotations/instances_val2017.json --classes person dog
 
-For the last SE layer of each stage (a column): above, the gate's mean for each class
-and for all images, as figure 6 of Squeeze-and-Excitation Networks; below, a row for
-each class, its mean and its standard deviation over images, as figure 7. Of more than
-50 channels 50 are drawn, evenly spread, as there.
+For the last SE layer of each stage (a column), or any other module with a method
+excitation(x): above, the gate's mean for each class and for all images, as figure 6 of
+Squeeze-and-Excitation Networks; below, a row for each class, its mean and its standard
+deviation over images, as figure 7. Of more than 50 channels 50 are drawn, evenly
+spread, as there.
 """
 
 from pathlib import Path
@@ -58,7 +59,11 @@ def main() -> None:
     for image in readable(images):
         with meter.measuring(image.classes):
             run(model, image.path)
-    save_figure(draw(meter.moments, classes), args.output)
+    moments = {name: by_class for name, by_class in meter.moments.items() if by_class}
+    if not moments:
+        layers = ", ".join(meter.moments)
+        raise ConfigError(f"none of these layers runs on an image: {layers}")
+    save_figure(draw(moments, classes), args.output)
     for c in classes:
         print(f"{c}: {sum(c in image.classes for image in images)} images")
     print(f"all: {len(images)} images")

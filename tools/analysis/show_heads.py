@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw where each head of each self-attention layer looks, relative to the query.
+"""Draw the offsets from the query that each head of self-attention prefers.
 
     tools/analysis/show_heads.py configs/tiny/fcn_sa6.py
     tools/analysis/show_heads.py CONFIG work_dirs/fcn_sa6/iter_*.pth --output heads.png
@@ -21,7 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from rich.progress import track
 
-from nlse_mm.analysis import Heads, look_at_heads
+from nlse_mm.analysis import Heads, measure_heads
 from nlse_mm.errors import ConfigError
 from nlse_mm.training.config import load_config
 from nlse_mm.training.user_error import in_one_sentence
@@ -43,12 +43,12 @@ def main() -> None:
     torch.manual_seed(config.get("randomness", {}).get("seed", 0))
     model = MODELS.build(config.model)
     model.init_weights()
-    states = {"at the start": look_at_heads(model, args.reach)}
+    states = {"at the start": measure_heads(model, args.reach)}
     for path in track(args.checkpoints, "Checkpoints"):
         if not Path(path).is_file():
             raise ConfigError(f"the checkpoint {path} does not exist")
         load_checkpoint(model, path, map_location="cpu")
-        states[Path(path).stem] = look_at_heads(model, args.reach)
+        states[Path(path).stem] = measure_heads(model, args.reach)
     save_figure(draw(states, args.reach), args.output, dpi=90)
     for state, layers in states.items():
         counts = ", ".join(f"{h.distinct()} of {len(h.mean)}" for h in layers)
