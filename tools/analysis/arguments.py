@@ -5,9 +5,18 @@ from pathlib import Path
 
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
-from mmengine.config import DictAction
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.config import add_cfg_options
+
+__all__ = [
+    "add_cfg_options",
+    "add_output",
+    "at_least_one",
+    "check_figure",
+    "make_parser",
+    "save_figure",
+]
 
 
 def make_parser(doc: str) -> argparse.ArgumentParser:
@@ -15,25 +24,6 @@ def make_parser(doc: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def add_cfg_options(
-    parser: argparse.ArgumentParser, action: type[argparse.Action] | None = DictAction
-) -> None:
-    """Add ``--cfg-options``, and what ``load_config`` asks for beyond it.
-
-    Without an ``action`` they stay words.
-    """
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=action,
-        default={} if action else [],
-        metavar="KEY=VALUE",
-        help="replace settings of the config",
-    )
-    own = parser.get_default("work_dir")
-    parser.set_defaults(launcher="none", work_dir=own, local_rank=0)
 
 
 def add_output(parser: argparse.ArgumentParser, **kwargs) -> None:
