@@ -6,10 +6,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import installed, why_broken
+
+from .command_line import add_cfg_options
 
 
 def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
@@ -32,33 +34,6 @@ def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
         "--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS
     )
     return parser
-
-
-def add_cfg_options(
-    parser: argparse.ArgumentParser, action: type[argparse.Action] | None = DictAction
-) -> None:
-    """Add ``--cfg-options``, and what ``load_config`` asks for beyond it.
-
-    Without an ``action`` they stay words.
-    """
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=action,
-        type=_key_and_value,
-        default={} if action else [],
-        metavar="KEY=VALUE",
-        help="replace settings of the config, such as train_cfg.max_epochs=1 or "
-        'model.backbone.out_indices="(0,1)" (no spaces in a value)',
-    )
-    own = parser.get_default("work_dir")
-    parser.set_defaults(launcher="none", work_dir=own, local_rank=0)
-
-
-def _key_and_value(text: str) -> str:
-    if "=" in text:
-        return text
-    raise argparse.ArgumentTypeError(f"{text} is not KEY=VALUE")
 
 
 # What the launchers and MMEngine's Runner look into before anything is built.

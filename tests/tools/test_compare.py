@@ -189,7 +189,7 @@ def test_bad_input_ends_in_one_sentence(toy, capfd):
 
     assert said("no.py").startswith("the config no.py does not exist")
     assert said("base.py", "base.py").startswith("two configs have the same name")
-    assert said("base.py", "--seeds", -1) == "--seeds [-1]: a seed is 0 or more"
+    assert said("base.py", "--seeds", -1) == "argument --seeds: -1 is not 0 or more"
     assert said("base.py", "--seeds", 1, 1) == "--seeds [1, 1] repeats one"
     gpus = "argument --gpus/--processes: 0 is not 1 or more"
     assert said("base.py", "--gpus", 0) == said("base.py", "--processes", 0) == gpus

@@ -1,17 +1,22 @@
-"""The command line of the tools: what several of them take, in one form."""
+"""What several tools of this folder take from their command lines, and write."""
 
-import argparse
 from pathlib import Path
 
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.training.config import add_cfg_options
+from nlse_mm.training.command_line import (
+    add_cfg_options,
+    add_output,
+    at_least,
+    make_parser,
+)
 
 __all__ = [
     "add_cfg_options",
     "add_output",
+    "at_least",
     "at_least_one",
     "check_figure",
     "make_parser",
@@ -19,23 +24,7 @@ __all__ = [
 ]
 
 
-def make_parser(doc: str) -> argparse.ArgumentParser:
-    """Make a parser that shows a tool's docstring as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-
-def add_output(parser: argparse.ArgumentParser, **kwargs) -> None:
-    """Add ``--output``, a path; ``--out`` is the same."""
-    parser.add_argument("--output", "--out", type=Path, **kwargs)
-
-
-def at_least_one(text: str) -> int:
-    """Read a whole number of 1 or more."""
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+at_least_one = at_least(1)
 
 
 def check_figure(path: Path) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from arguments import add_cfg_options, at_least_one, make_parser
+from arguments import add_cfg_options, at_least, make_parser
 from comparison.report import tabulate, write
 from comparison.run import Run
 from rich.console import Console
@@ -58,9 +58,9 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    number = dict(type=at_least_one, default=1)
+    number = dict(type=at_least(1), default=1)
     add("configs", nargs="+", type=Path, metavar="CONFIG")
-    add("--seeds", nargs="+", type=int, default=[0], help="0 or more each (0)")
+    add("--seeds", nargs="+", type=at_least(0), default=[0], help="0 or more each (0)")
     add("--work-dir", type=Path, default=Path("work_dirs/compare"))
     add("--gpus", "--processes", **number, help="or CPU processes, of a training (1)")
     add("--at-once", **number, help="trainings; 2 is fastest on two CPU cores (1)")
@@ -78,8 +78,6 @@ def plan(args: argparse.Namespace) -> list[Run]:
     names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
         raise ConfigError(f"two configs have the same name: {names}")
-    if min(args.seeds) < 0:
-        raise ConfigError(f"--seeds {args.seeds}: a seed is 0 or more")
     if len(set(args.seeds)) < len(args.seeds):
         raise ConfigError(f"--seeds {args.seeds} repeats one")
     settings = {path: read(path, args.cfg_options) for path in args.configs}
