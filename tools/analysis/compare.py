@@ -116,6 +116,7 @@ def carry_out(runs: list[Run], args: argparse.Namespace) -> None:
                 run = waiting.pop(0)
                 bar.print(f"[{runs.index(run) + 1}/{len(runs)}] {run}: training")
                 active[run] = processes.enter_context(closing(run.work()))
+                next(active[run], None)  # starts it, and with it its log
             for run, work in list(active.items()):
                 next(work, None)
                 if run.metrics is not None:
