@@ -25,6 +25,7 @@ def build_without_se(
     """Build SENet-154 without its SE layers, the baseline of what they cost."""
     backbone = _build(depth, plugins, kwargs)
     set_pooling(backbone, pool_ceil_mode)
+    backbone._freeze_stages()  # the constructor did, before layers were replaced
     place_plugins(backbone, plugins)
     return backbone
 

@@ -100,6 +100,7 @@ def se_layers(model):
 
 def test_senet_154_without_its_se_layers_lacks_them_alone(toolbox):
     backbone = dict(type="nlse_mm.SENet", pool_ceil_mode=True, reduction=32)
+    backbone["frozen_stages"] = 1
     with torch.device("meta"):
         baseline, added = split(dict(backbone=backbone))
         own, plain = (
@@ -109,6 +110,8 @@ def test_senet_154_without_its_se_layers_lacks_them_alone(toolbox):
     assert {name.split(".")[2] for name in lacking} == {"se_layer"}
     assert plain.state_dict().keys() <= own.state_dict().keys()
     assert plain.maxpool.ceil_mode
+    trained = {name for name, p in own.named_parameters() if p.requires_grad}
+    assert {n for n, p in plain.named_parameters() if p.requires_grad} <= trained
     # Two layers for each of the widths, from C to D and back, both with biases.
     widths = ((3, 256, 8), (8, 512, 16), (36, 1024, 32), (3, 2048, 64))
     gates = sum(n * (2 * c * d + d + c) for n, c, d in widths)
