@@ -33,6 +33,28 @@ def factory(function: Factory) -> Factory:
     return function
 
 
+def compared_to(
+    plain: str | Callable[..., nn.Module], *dropped: str, **defaults: Any
+) -> Callable[[Factory], Factory]:
+    """Give an SE backbone its ``without_se``, which makes its config the baseline's.
+
+    Args:
+        plain: What builds the same network without SE layers, or its registered name.
+        dropped: Arguments of the SE backbone that ``plain`` doesn't have.
+        defaults: Those of the SE backbone that ``plain`` has other ones of.
+    """
+
+    def without_se(config: dict[str, Any]) -> dict[str, Any]:
+        kept = {k: v for k, v in config.items() if k not in dropped}
+        return {**defaults, **kept, "type": plain}
+
+    def decorate(function: Factory) -> Factory:
+        function.without_se = without_se
+        return function
+
+    return decorate
+
+
 def build_backbone(
     name: str,
     cls: str,

@@ -19,7 +19,7 @@ from nlse_mm.placement.residual_block import (
 )
 from nlse_mm.registry import MODELS
 
-from .factory import build_backbone, factory
+from .factory import build_backbone, compared_to, factory
 from .published_weights import PublishedWeights
 
 # The SENet paper's names of its five integrations (figure 5, and SE-3x3 in table 15).
@@ -32,11 +32,13 @@ SE_POSITIONS = {
 }
 
 Position = Literal["standard", "pre", "post", "identity", "3x3"]
+SE_ARGUMENTS = ("reduction", "se_position")
 # PublishedWeights checks this one.
 ITSELF = ("init_cfg",)
 
 
 @MODELS.register_module()
+@compared_to("nlse_mm.ResNet", *SE_ARGUMENTS, "pool_ceil_mode")
 @factory
 @checked(itself=ITSELF)
 def SEResNet(  # noqa: N802
@@ -88,6 +90,9 @@ def SEResNet(  # noqa: N802
 
 
 @MODELS.register_module()
+@compared_to(
+    "nlse_mm.ResNeXt", *SE_ARGUMENTS, "pool_ceil_mode", groups=32, base_width=4
+)
 @factory
 @checked(itself=ITSELF)
 def SEResNeXt(  # noqa: N802
@@ -135,13 +140,18 @@ def finish(
     for stage in stages_of(backbone).values():
         for block in stage:
             _add_se_layer(block, reduction, se_position)
+    set_pooling(backbone, pool_ceil_mode)
     finished = mix_in(backbone, PublishedWeights)
-    if pool_ceil_mode:
-        finished.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
     finished.se_position = se_position
     finished._freeze_stages()  # the constructor did, before the SE layers were there
     place_in_blocks(finished, plugins)
     return finished
+
+
+def set_pooling(backbone: nn.Module, ceil_mode: bool) -> None:
+    """Let the stem pool as Caffe does where ``ceil_mode`` says so."""
+    if ceil_mode:
+        backbone.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
 
 
 def _add_se_layer(block: nn.Module, reduction: int, se_position: Position) -> None:

@@ -8,11 +8,28 @@ from torch import nn
 from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
 from nlse_mm.placement.entries import Entries
+from nlse_mm.placement.into_blocks import place_in_blocks
 from nlse_mm.placement.residual_block import stages_of
 from nlse_mm.registry import MODELS
 
-from .factory import build_backbone, factory
-from .se_resnet import ITSELF, Position, finish
+from .factory import build_backbone, compared_to, factory
+from .se_resnet import ITSELF, SE_ARGUMENTS, Position, finish, set_pooling
+
+
+def build_without_se(
+    depth: int = 154,
+    *,
+    pool_ceil_mode: bool = False,
+    plugins: Entries | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    """Build SENet-154 without its SE layers, the baseline of what they cost."""
+    backbone = _build(depth, plugins, kwargs)
+    set_pooling(backbone, pool_ceil_mode)
+    backbone._freeze_stages()  # the constructor did, before layers were replaced
+    place_in_blocks(backbone, plugins)
+    return backbone
+
 
 Conv = TypeVar("Conv", bound=nn.Module)
 
@@ -25,6 +42,7 @@ class _Bottleneck(Protocol):
 
 
 @MODELS.register_module()
+@compared_to(build_without_se, *SE_ARGUMENTS)
 @factory
 @checked(itself=ITSELF)
 def SENet(  # noqa: N802
@@ -56,6 +74,12 @@ def SENet(  # noqa: N802
         ConfigError: For another value of ``depth`` or of those four, or as
             ``SEResNet``.
     """
+    backbone = _build(depth, plugins, kwargs)
+    return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
+
+
+def _build(depth: int, plugins: Entries | None, kwargs: dict[str, Any]) -> nn.Module:
+    """Change the active toolbox's ``ResNeXt`` into SENet-154 without SE layers."""
     if depth != 154:
         raise ConfigError(
             f"depth={depth} is not 154, the only depth of SENet; what a _base_ config "
@@ -72,7 +96,7 @@ def SENet(  # noqa: N802
             _halve_first_convolution(cast("_Bottleneck", block))
         if number > 0:
             _project_by_3x3(cast("nn.Sequential", stage[0].downsample))
-    return finish(backbone, reduction, se_position, pool_ceil_mode, plugins)
+    return backbone
 
 
 def _halve_first_convolution(block: _Bottleneck) -> None:

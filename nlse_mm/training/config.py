@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import installed, why_broken
+
+from .command_line import add_cfg_options
 
 
 def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
@@ -22,15 +24,7 @@ def parser_with_common_arguments(description: str) -> argparse.ArgumentParser:
         help="where logs and checkpoints go; by default the config's work_dir, or "
         "work_dirs/NAME-OF-THE-CONFIG",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="replace settings of the config, such as train_cfg.max_epochs=1 or "
-        'model.backbone.out_indices="(0,1)" (no spaces in a value)',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],

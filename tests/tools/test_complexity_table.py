@@ -31,7 +31,7 @@ def rows(markdown):
     return [[cell.strip() for cell in line] for line in lines]
 
 
-def test_a_row_is_a_config_and_what_its_lines_add(run):
+def test_a_row_is_a_config_and_what_its_entries_add(run):
     pytest.importorskip("mmdet")
     pytest.importorskip("mmseg")
     configs = [TINY / f"{n}.py" for n in ("mask_rcnn_r18_se_nl", "fcn_r18_nl")]
@@ -56,6 +56,26 @@ def test_a_row_is_a_config_and_what_its_lines_add(run):
     assert float(table[0][2]) > 1
 
 
+def test_senet_154_is_compared_to_the_same_without_its_se_layers(run):
+    pytest.importorskip("mmdet")
+    config = ROOT / "configs" / "mask_rcnn_senet154.py"
+    whole, gates = rows(run(config, "--shape", 64, 96, "--markdown"))[2:]
+    assert gates[0] == "SE standard"
+    # Two layers for each of the widths, from C to D and back, both with biases.
+    widths = ((3, 256, 16), (8, 512, 32), (36, 1024, 64), (3, 2048, 128))
+    added = sum(n * (2 * c * d + d + c) for n, c, d in widths)
+    assert whole[4] == gates[4] == f"{added / 1e6:+.2f}" == "+6.63"
+    assert gates[5] == "+0.01"  # each weight once an image
+
+
+def test_settings_of_the_config_can_be_replaced(run):
+    pytest.importorskip("mmdet")
+    option = "model.backbone.se_position=pre"
+    config = TINY / "mask_rcnn_r18_se_nl.py"
+    table = run(config, "--shape", 64, 96, "--markdown", "--cfg-options", option)
+    assert rows(table)[3][0] == "SE pre"
+
+
 def test_a_config_without_plugins_adds_nothing(run):
     pytest.importorskip("mmdet")
     config = TINY / "mask_rcnn_r18.py"
@@ -69,7 +89,7 @@ def test_a_missing_config_ends_in_a_sentence(run, capsys):
         run("nothing.py")
     assert exit_.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "error: the config nothing.py does not exist"
+    assert last.startswith("error: the config nothing.py does not exist")
 
 
 UNCOUNTABLE = {
@@ -88,10 +108,10 @@ UNCOUNTABLE = {
         "the config unknown.py can't be counted: NoSuchDetector is not in the "
         "mmdet::model registry",
     ),
-    "line.py": (
+    "entry.py": (
         "default_scope = 'mmdet'\nmodel = dict(type='nlse_mm.ResNet', depth=18, "
         "plugins=[dict(position='after_block')])",
-        "the config line.py can't be counted: plugins[0]: the key 'cfg' is missing",
+        "the config entry.py can't be counted: plugins[0]: the key 'cfg' is missing",
     ),
     "plain.py": (
         "default_scope = 'mmdet'\nmodel = dict(type='nlse_mm.ResNet', depth=18)",
@@ -100,11 +120,11 @@ UNCOUNTABLE = {
     ),
     "scope.py": (
         "default_scope = 'mmelse'\nmodel = dict(type='Detector')",
-        "the config scope.py has default_scope='mmelse', and mmelse is not installed",
+        "scope.py has default_scope='mmelse', and mmelse is not installed",
     ),
     "syntax.py": (
         "model = dict(",
-        "the config syntax.py can't be counted: SyntaxError: ",
+        "the config syntax.py can't be read: SyntaxError: ",
     ),
     "none.py": ("data = dict()", "the config none.py has no model"),
 }

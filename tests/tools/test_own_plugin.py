@@ -74,7 +74,6 @@ def test_it_has_a_row_in_the_table_of_costs(walk, launch, capsys):
     assert row[6].strip() == f"{macs / 1e9:+.2f}"
 
 
-@pytest.mark.xfail(strict=True, reason="check_configs.py can't be given a plugin yet")
 def test_it_can_be_added_to_every_shipped_config(walk, launch, capsys):
     importlib.import_module("my_plugins")
     with pytest.raises(SystemExit) as ended:

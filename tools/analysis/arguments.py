@@ -1,51 +1,30 @@
-"""The command line of the tools: what several of them take, in one form."""
+"""What several tools of this folder take from their command lines, and write."""
 
-import argparse
 from pathlib import Path
 
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
-from mmengine.config import DictAction
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.command_line import (
+    add_cfg_options,
+    add_output,
+    at_least,
+    make_parser,
+)
+
+__all__ = [
+    "add_cfg_options",
+    "add_output",
+    "at_least",
+    "at_least_one",
+    "check_figure",
+    "make_parser",
+    "save_figure",
+]
 
 
-def make_parser(doc: str) -> argparse.ArgumentParser:
-    """Make a parser that shows a tool's docstring as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-
-def add_cfg_options(
-    parser: argparse.ArgumentParser, action: type[argparse.Action] | None = DictAction
-) -> None:
-    """Add ``--cfg-options``, and what ``load_config`` asks for beyond it.
-
-    Without an ``action`` they stay words.
-    """
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=action,
-        default={} if action else [],
-        metavar="KEY=VALUE",
-        help="replace settings of the config",
-    )
-    own = parser.get_default("work_dir")
-    parser.set_defaults(launcher="none", work_dir=own, local_rank=0)
-
-
-def add_output(parser: argparse.ArgumentParser, **kwargs) -> None:
-    """Add ``--output``, a path; ``--out`` is the same."""
-    parser.add_argument("--output", "--out", type=Path, **kwargs)
-
-
-def at_least_one(text: str) -> int:
-    """Read a whole number of 1 or more."""
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+at_least_one = at_least(1)
 
 
 def check_figure(path: Path) -> None:

@@ -1,12 +1,13 @@
 #!/usr/bin/env python
-"""Add a non-local and an SE plugin to every config that the toolboxes ship.
+"""Add a non-local and an SE plugin, or yours, to every config that the toolboxes ship.
 
     tools/analysis/check_configs.py
     tools/analysis/check_configs.py mmdet/swin mmseg/hrnet
+    tools/analysis/check_configs.py --import my_plugins.py --plugin mmdet.MyPlugin
 
-Without arguments all configs of the installed mmdet and mmseg are read, otherwise those
+Without words all configs of the installed toolboxes are read, otherwise those
 whose TOOLBOX/FOLDER/NAME.py contains one of the words. Each different backbone is built
-once, untouched and with both plugins, on random weights, and so is each neck behind it:
+once, untouched and with the plugins, on random weights, and so is each neck behind it:
 ResNet, ResNeXt, ResNetV1c and ResNetV1d as nlse_mm.ResNet and so on, all others through
 nlse_mm.WithPlugins. A config passes where, in its backbones and necks,
 
@@ -19,102 +20,108 @@ Configs that don't load or build here untouched are not counted, with the reason
 exit code is 1 where less than 99% of the others pass.
 """
 
+import argparse
 import logging
+import os
 import sys
 import warnings
-from collections import defaultdict
-from typing import NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from arguments import make_parser
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shipped.check import BLOCK_BY_BLOCK, NotHereError, check
+from shipped.check import BLOCK_BY_BLOCK, PLUGINS, NotHereError, check
 from shipped.definitions import Definition, collect, leaves
 
-from nlse_mm.toolbox import installed
+from nlse_mm.errors import ConfigError, MissingPackageError
+from nlse_mm.placement.entries import check_plugin
+from nlse_mm.toolbox import TOOLBOXES, import_error, installed
+from nlse_mm.training.user_error import in_one_sentence
 
 ENOUGH = 0.99
 
 
-class Result(NamedTuple):
-    """A backbone or neck, the configs that have it, and why it didn't pass, if so."""
-
-    toolbox: str
-    part: str
-    type: str
-    users: list[str]
-    reason: str | None
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("words", nargs="*", help="parts of names, such as mmdet/swin")
-    words = parser.parse_args(argv).words
+@in_one_sentence
+def main() -> None:
+    args = parse()
     warnings.filterwarnings("ignore")
     MMLogger.get_instance("check_configs", log_level="ERROR")
     logging.disable(logging.WARNING)
     stderr = Console(stderr=True)
     configs = [
         (name, path)
-        for toolbox in ("mmdet", "mmseg")
-        if installed(toolbox)
-        for name, path in leaves(toolbox)
-        if not words or any(word in name for word in words)
+        for toolbox in TOOLBOXES
+        if installed(toolbox.scope)
+        for name, path in leaves(toolbox.scope)
+        if not args.words or any(word in name for word in args.words)
     ]
     if not configs:
-        sys.exit(f"check_configs: no shipped config has {words} in its name.")
+        raise ConfigError(f"no shipped config has {args.words} in its name")
     definitions, left_out = collect(track(configs, "Read", console=stderr))
-    results = []
+    parts: list[Definition] = []
     for definition in track(definitions, "Backbones", console=stderr):
         try:
-            results += check_parts(definition)
+            check(definition, args.plugins or PLUGINS)
+            parts += [definition, *definition.necks.values()]
         except NotHereError as error:
             reason = f"untouched, {definition.type} fails: {error}"
             left_out |= dict.fromkeys(definition.users, reason)
-    counted, passed = report(results, left_out, len(definitions))
+    counted, passed = report(parts, left_out, len(definitions))
     sys.exit(int(passed < ENOUGH * max(counted, 1)))
 
 
-def check_parts(definition: Definition) -> list[Result]:
-    """Check a backbone and the necks behind it."""
-    reason, necks = check(definition)
-    parts = [("backbone", definition, reason)]
-    parts += [("neck", neck, necks[key]) for key, neck in definition.necks.items()]
-    return [
-        Result(definition.toolbox, part, item.type, item.users, reason)
-        for part, item, reason in parts
-    ]
+def parse() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("words", nargs="*", help="parts of names, such as mmdet/swin")
+    words = "registered name of a plugin, in place of the two; may be repeated"
+    add("--plugin", action="append", metavar="NAME", help=words)
+    words = "file or module that registers yours; may be repeated"
+    add("--import", dest="files", action="append", metavar="FILE", help=words)
+    args = parser.parse_args()
+    for name in args.files or ():
+        folder, module = os.path.split(name.removesuffix(".py"))
+        sys.path.insert(0, os.path.abspath(folder))
+        if why := import_error(module):
+            raise MissingPackageError(f"--import {name} can't be imported: {why}")
+    args.plugins = [dict(type=name) for name in args.plugin or ()]
+    for plugin in args.plugins:
+        check_plugin(plugin, "--plugin")
+    return args
 
 
 def report(
-    results: list[Result], left_out: dict[str, str], different: int
+    parts: list[Definition], left_out: dict[str, str], different: int
 ) -> tuple[int, int]:
     """Print the table, the reasons and the sum; return how many count, and pass."""
-    kinds, failed = defaultdict(list), {}
-    for result in results:
-        kinds[result[:3]].append(result)
-        if result.reason is not None:
-            reason = f"{result.part} {result.type}: {result.reason}"
-            failed |= dict.fromkeys(set(result.users) - left_out.keys(), reason)
-    users = {k: {u for r in rs for u in r.users} for k, rs in kinds.items()}
+    kinds = defaultdict(list)
+    for part in parts:
+        kinds[part.toolbox, part.part, part.type].append(part)
+    users = {kind: users_of(same) for kind, same in kinds.items()}
     table = Table("toolbox", "part", "type", "through", title="Shipped configs")
     for title in ("different", "configs", "passed"):
         table.add_column(title, justify="right")
     for kind in sorted(users, key=lambda k: (*k[:2], -len(users[k]), k)):
-        toolbox, part, name = kind
-        stock = part == "backbone" and name in BLOCK_BY_BLOCK
+        stock = kind[1] == "backbone" and kind[2] in BLOCK_BY_BLOCK
+        through = f"nlse_mm.{kind[2]}" if stock else "WithPlugins"
         counted = users[kind] - left_out.keys()
-        bad = {u for r in kinds[kind] if r.reason is not None for u in r.users}
-        numbers = (len(kinds[kind]), len(counted), len(counted - bad))
-        through = f"nlse_mm.{name}" if stock else "WithPlugins"
-        table.add_row(toolbox, part, name, through, *map(str, numbers))
+        passed = counted - users_of(p for p in kinds[kind] if p.reason)
+        numbers = (len(kinds[kind]), len(counted), len(passed))
+        table.add_row(*kind, through, *map(str, numbers))
+    failed = {
+        user: f"{p.part} {p.type}: {p.reason}"
+        for p in parts
+        for user in p.users
+        if p.reason and user not in left_out
+    }
     console = Console()
     console.print(table)
     print_reasons("Did not pass", failed, console)
     print_reasons("Not counted", left_out, console)
-    counted = len(set().union(*users.values()) - left_out.keys())
+    counted = len(users_of(parts) - left_out.keys())
     passed = counted - len(failed)
     share = f" ({passed / counted:.1%})" if counted else ""
     console.print(
@@ -124,15 +131,17 @@ def report(
     return counted, passed
 
 
+def users_of(parts: Iterable[Definition]) -> set[str]:
+    return {user for part in parts for user in part.users}
+
+
 def print_reasons(title: str, reasons: dict[str, str], console: Console) -> None:
     """Print each reason, the most frequent first, with how many configs, and one."""
-    users = defaultdict(list)
-    for user, reason in reasons.items():
-        users[reason].append(user)
     table = Table("configs", "one of them", "reason", title=title)
-    for reason, names in sorted(users.items(), key=lambda item: -len(item[1])):
-        table.add_row(str(len(names)), min(names), reason)
-    if users:
+    for reason, number in Counter(reasons.values()).most_common():
+        first = min(user for user, why in reasons.items() if why == reason)
+        table.add_row(str(number), first, reason)
+    if reasons:
         console.print(table, markup=False)
 
 

@@ -14,24 +14,24 @@ WORK_DIR, and prints the table; stopped early, of those seeds that all configs h
 
 import argparse
 import fcntl
-import itertools
 import json
 import os
-import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing
+from itertools import product
 from pathlib import Path
+from statistics import fmean
 
 import torch
-from arguments import add_cfg_options, make_parser
-from comparison.report import as_csv, common_metrics, figure, markdown, tabulate
+from arguments import add_cfg_options, at_least, make_parser
+from comparison.report import tabulate, write
 from comparison.run import Run
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.training.config import load_config
+from nlse_mm.training.config import load_config, parser_with_common_arguments
 from nlse_mm.training.user_error import in_one_sentence
 
 POLL_SECONDS = 0.3
@@ -42,7 +42,13 @@ def main() -> None:
     args = parse()
     runs = plan(args)
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    with only_one(args.work_dir):
+    with (args.work_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another comparison is working in {args.work_dir}"
+            ) from None
         try:
             carry_out(runs, args)
         finally:
@@ -52,9 +58,9 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    number = dict(type=int, default=1)
+    number = dict(type=at_least(1), default=1)
     add("configs", nargs="+", type=Path, metavar="CONFIG")
-    add("--seeds", nargs="+", type=int, default=[0], help="0 or more each (0)")
+    add("--seeds", nargs="+", type=at_least(0), default=[0], help="0 or more each (0)")
     add("--work-dir", type=Path, default=Path("work_dirs/compare"))
     add("--gpus", "--processes", **number, help="or CPU processes, of a training (1)")
     add("--at-once", **number, help="trainings; 2 is fastest on two CPU cores (1)")
@@ -70,148 +76,94 @@ def plan(args: argparse.Namespace) -> list[Run]:
         ConfigError: For what can be seen to be wrong before any training.
     """
     names = [path.stem for path in args.configs]
-    for wrong, sentence in (
-        (len(set(names)) < len(names), f"two configs have the same name: {names}"),
-        (min(args.seeds) < 0, f"--seeds {args.seeds}: a seed is 0 or more"),
-        (len(set(args.seeds)) < len(args.seeds), f"--seeds {args.seeds} repeats one"),
-        (args.gpus < 1, f"--gpus {args.gpus} is not 1 or more"),
-        (args.at_once < 1, f"--at-once {args.at_once} is not 1 or more"),
-    ):
-        if wrong:
-            raise ConfigError(sentence)
-    environment = {}
-    if args.at_once > 1 and not torch.cuda.is_available():
-        cores = len(os.sched_getaffinity(0))
-        threads = str(max(1, cores // (args.at_once * args.gpus)))
-        environment = dict(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two configs have the same name: {names}")
+    if len(set(args.seeds)) < len(args.seeds):
+        raise ConfigError(f"--seeds {args.seeds} repeats one")
     settings = {path: read(path, args.cfg_options) for path in args.configs}
-    common = (args.cfg_options, args.gpus, environment)
-    runs = []
-    for seed, path in itertools.product(args.seeds, args.configs):
-        folder = args.work_dir / path.stem / f"seed_{seed}"
-        runs.append(Run(path, seed, folder, settings[path], *common))
-        _ = runs[-1].state  # refuses a folder of other settings
-    return runs
+    if args.at_once > 1 and not torch.cuda.is_available():
+        cores = len(os.sched_getaffinity(0)) // (args.at_once * args.gpus)
+        for library in ("OMP", "MKL"):
+            os.environ[f"{library}_NUM_THREADS"] = str(max(1, cores))
+    pairs = product(args.seeds, args.configs)
+    return [Run(path, seed, args, settings[path]) for seed, path in pairs]
 
 
 def read(path: Path, options: list[str]) -> str:
-    """Write all that the config holds, as train.py will read it.
-
-    Raises:
-        ConfigError: If it can't be read or has nothing to evaluate with.
-    """
-    for option in options:
-        if "=" not in option:
-            raise ConfigError(f"--cfg-options {option} is not KEY=VALUE")
-    parser = argparse.ArgumentParser()
-    add_cfg_options(parser)
-    words = ["--cfg-options", *options] if options else []
+    """Write all that the config holds, as train.py will read it."""
     # Whatever the run's folder, its settings are the same.
-    common = argparse.Namespace(config=path, work_dir="")
-    cfg = load_config(parser.parse_args(words, common))
+    words = [str(path), "--work-dir", "", *(options and ["--cfg-options", *options])]
+    cfg = load_config(parser_with_common_arguments("").parse_args(words))
     if cfg.get("test_evaluator") is None:
         raise ConfigError(f"{path} has no test_evaluator, which gives the metrics")
     return json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
 
 
-@contextmanager
-def only_one(work_dir: Path) -> Iterator[None]:
-    """Refuse to work in a folder in which another comparison works."""
-    with (work_dir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another comparison is working in {work_dir}") from None
-        yield
-
-
 def carry_out(runs: list[Run], args: argparse.Namespace) -> None:
-    """Train and evaluate what isn't, ``args.at_once`` beside each other.
-
-    Raises:
-        ConfigError: If a run fails, or its metrics lack one that was asked for.
-    """
+    """Train and evaluate what isn't, ``args.at_once`` beside each other."""
+    check_metrics(runs, args.metrics)
     waiting = [run for run in runs if run.metrics is None]
-    finished = [run for run in runs if run.metrics is not None]
-    for run in finished:
-        check_metrics(run, args.metrics)
-    if finished:
-        print(f"{len(finished)} of {len(runs)} runs are finished already.", flush=True)
-    seconds = [run.state["seconds"] for run in finished]
-    active: list[Run] = []
+    active: dict[Run, Iterator[None]] = {}
+    if finished := len(runs) - len(waiting):
+        print(f"{finished} of {len(runs)} runs are finished already.", flush=True)
     text = TextColumn("{task.description}")
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), text)
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=len(runs), completed=len(finished))
-        say = partial(progress.print, markup=False, highlight=False, soft_wrap=True)
-        try:
-            while waiting or active:
-                while waiting and len(active) < args.at_once:
-                    active.append(run := waiting.pop(0))
-                    say(f"[{runs.index(run) + 1}/{len(runs)}] {run}: training")
-                    run.start()
-                time.sleep(POLL_SECONDS)
-                for run in [run for run in active if run.is_over()]:
-                    active.remove(run)
-                    check_metrics(run, args.metrics)
-                    seconds.append(run.state["seconds"])
-                    progress.advance(bar)
-                    left = time_left(active, len(waiting), seconds, args.at_once)
-                    shown = (
-                        f"{name} {value:.3f}" for name, value in run.metrics.items()
-                    )
-                    say(f"{run}: {', '.join(shown)}; {left or 'nothing left'}")
-                left = time_left(active, len(waiting), seconds, args.at_once)
-                progress.update(bar, description=left)
-        finally:
-            for run in active:
-                run.stop()
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    with Progress(*columns, console=console) as bar, ExitStack() as processes:
+        task = bar.add_task("", total=len(runs), completed=finished)
+        while waiting or active:
+            while waiting and len(active) < args.at_once:
+                run = waiting.pop(0)
+                bar.print(f"[{runs.index(run) + 1}/{len(runs)}] {run}: training")
+                active[run] = processes.enter_context(closing(run.work()))
+                next(active[run], None)  # starts it, and with it its log
+            for run, work in list(active.items()):
+                next(work, None)
+                if run.metrics is not None:
+                    del active[run]
+                    check_metrics([run], args.metrics)
+                    bar.advance(task)
+                    shown = (f"{name} {v:.3f}" for name, v in run.metrics.items())
+                    left = time_left(runs, active, args.at_once) or "nothing left"
+                    bar.print(f"{run}: {', '.join(shown)}; {left}")
+            bar.update(task, description=time_left(runs, active, args.at_once))
+            time.sleep(POLL_SECONDS)
 
 
-def time_left(
-    active: list[Run], waiting: int, seconds: list[float], at_once: int
-) -> str:
+def check_metrics(runs: list[Run], wanted: list[str] | None) -> None:
+    """Raise ConfigError if a finished run lacks one of the ``wanted``."""
+    finished = [run.metrics for run in runs if run.metrics is not None]
+    for metrics, name in product(finished, wanted or []):
+        if name not in metrics:
+            raise ConfigError(f"--metrics {name} is not one of {', '.join(metrics)}")
+
+
+def time_left(runs: list[Run], active: Collection[Run], at_once: int) -> str:
     """Say how long the rest will take; empty while nothing is known."""
-    running = [run.seconds_left() or 0.0 for run in active]
-    known = seconds or [
-        time.monotonic() - run.started + left
-        for run, left in zip(active, running, strict=True)
-        if left
-    ]
+    left = {run: run.seconds_left() or 0.0 for run in active}
+    known = [run.state["seconds"] for run in runs if run.metrics is not None]
+    known = known or [time.monotonic() - r.started + s for r, s in left.items() if s]
     if not known:
         return ""
-    rest = sum(running) + waiting * statistics.fmean(known)
-    minutes = rest / min(at_once, max(1, len(active) + waiting)) / 60
-    return f"about {minutes:.0f} min left"
-
-
-def check_metrics(run: Run, wanted: list[str] | None) -> None:
-    """Raise ConfigError if the finished run lacks one of the ``wanted``."""
-    for name in wanted or []:
-        if name not in run.metrics:
-            raise ConfigError(
-                f"--metrics {name} is not one of {', '.join(run.metrics)}"
-            )
+    unfinished = sum(run.metrics is None for run in runs)
+    rest = sum(left.values()) + (unfinished - len(left)) * fmean(known)
+    return f"about {rest / min(at_once, max(1, unfinished)) / 60:.0f} min left"
 
 
 def report(runs: list[Run], args: argparse.Namespace) -> None:
     """Write and print the comparison, of those seeds that every config has finished."""
     unfinished = {run.seed for run in runs if run.metrics is None}
     seeds = [seed for seed in args.seeds if seed not in unfinished]
-    if not seeds:
-        return
     results = {
         path.stem: [r.metrics for r in runs if r.config == path and r.seed in seeds]
         for path in args.configs
     }
-    metrics = args.metrics or common_metrics(results)
-    if not results[args.configs[0].stem][0].keys() >= set(metrics):
+    if (
+        not seeds
+        or not {*(args.metrics or [])} <= results[args.configs[0].stem][0].keys()
+    ):
         return  # check_metrics says it
-    table = tabulate(results, metrics)
-    text = markdown(table)
-    (args.work_dir / "comparison.md").write_text(text)
-    (args.work_dir / "comparison.csv").write_text(as_csv(table, seeds))
-    figure(table, args.work_dir / "comparison.png")
+    text = write(tabulate(results, args.metrics), seeds, args.work_dir)
     if unfinished:
         print(f"Not finished: {sorted(unfinished)}; of the other seeds:")
     print(text)

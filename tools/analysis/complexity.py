@@ -5,8 +5,8 @@
     tools/analysis/complexity.py configs/*_r101*.py --shape 800 1344 --markdown
 
 A row is a config; beside its own cost is what it has more than its baseline, the same
-config without plugins (an SE-ResNet's is the ResNet). The rows below it are its plugin
-lines, each alone on that baseline. For one image, without computing it:
+config without plugins (an SE backbone's is the one without SE layers). The rows below
+it are its plugin entries, each alone on that baseline. For one image, not computed:
 
 M param.  millions of parameters
 GMAC      billions of multiply-accumulates of convolutions and matrix products, forward
@@ -24,6 +24,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from arguments import add_cfg_options, make_parser
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
@@ -32,17 +33,18 @@ from rich.progress import track
 from rich.table import Table
 
 from nlse_mm.analysis.complexity import Complexity, complexity
-from nlse_mm.analysis.plugin_lines import split
+from nlse_mm.analysis.plugin_entries import split
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import installed, why_broken
+from nlse_mm.training.config import load_config
 from nlse_mm.training.user_error import USER_ERROR, in_one_sentence, user_error
 
 COLUMNS = ("config", "M param.", "GMAC", "MiB", "+ M", "+ GMAC", "+ MiB")
+Row = tuple[str, ...]
 
 
 @in_one_sentence
 def main() -> None:
-    args = parse_args()
+    args = parse()
     warnings.filterwarnings("ignore")
     MMLogger.get_instance("complexity", log_level="ERROR")
     logging.disable(logging.WARNING)
@@ -50,11 +52,12 @@ def main() -> None:
     console = Console(stderr=True)
     for path in track(args.configs, "Configs", console=console, transient=True):
         try:
-            rows += rows_of(path, tuple(args.shape))
-        except Exception as error:  # whatever a foreign model raises
+            config = load_config(argparse.Namespace(**vars(args), config=path))
+            rows += rows_of(path, config, args.shape)
+        except ConfigError as error:
             if os.environ.get("NLSE_MM_TRACEBACK"):
                 raise
-            failures.append(sentence(path, error))
+            failures.append(error)
     if rows:
         show(rows, args)
     for failure in failures:
@@ -63,62 +66,46 @@ def main() -> None:
         sys.exit(USER_ERROR)
 
 
-def show(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
-    if args.markdown:
-        print(markdown(rows))
-        return
-    table = Table(COLUMNS[0], title="One image of {} x {}".format(*args.shape))
-    for name in COLUMNS[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
-
-
-def sentence(path: str, error: Exception) -> str:
-    """Which config can't be counted, and why."""
-    if isinstance(error, ConfigError):
-        return str(error)
-    said = " ".join(str(error).split())
-    why = user_error(error) or f"{type(error).__name__}: {said}"
-    return f"the config {path} can't be counted: {why}"
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parse() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("configs", nargs="+")
+    words = "pixels of the image (800 1344)"
+    add(
+        "--shape",
+        nargs=2,
+        type=int,
+        default=(800, 1344),
+        metavar=("H", "W"),
+        help=words,
     )
-    parser.add_argument("configs", nargs="+")
-    parser.add_argument(
-        "--shape", nargs=2, type=int, default=(800, 1344), metavar=("H", "W"),
-        help="pixels of the image (800 1344)",
-    )  # fmt: skip
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    add("--markdown", action="store_true", help="print Markdown")
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
-def rows_of(path: str, shape: tuple[int, int]) -> list[tuple[str, ...]]:
-    """The rows of one config: its own, and one for each plugin line."""
-    if not Path(path).is_file():
-        raise ConfigError(f"the config {path} does not exist")
-    config = Config.fromfile(path)
-    if "model" not in config:
-        raise ConfigError(f"the config {path} has no model")
-    scope = config.get("default_scope") or "mmengine"
-    missing = None if installed(scope) else f"{scope} is not installed"
-    if why := missing or why_broken(scope, "MODELS"):
-        raise ConfigError(f"the config {path} has default_scope={scope!r}, and {why}")
-    with DefaultScope.overwrite_default_scope(config.get("default_scope")):
-        own = count(
-            config.model.to_dict(), shape
-        )  # first, for it checks what is written
-        baseline, lines = split(config.model.to_dict())
-        plain = count(baseline, shape) if lines else own
-        rows = [(Path(path).stem, *numbers(own), *signed(own - plain))]
-        for words, alone in lines.items():
-            # A config's only line is the config.
-            cost = own if len(lines) == 1 else count(alone, shape)
-            rows.append((f"  {words}", "", "", "", *signed(cost - plain)))
+def rows_of(path: str, config: Config, shape: tuple[int, int]) -> list[Row]:
+    """Count one config: its own row, and one for each plugin entry.
+
+    Raises:
+        ConfigError: For whatever goes wrong; it names the config.
+    """
+    model = config.model.to_dict()
+    try:
+        with DefaultScope.overwrite_default_scope(config.get("default_scope")):
+            own = count(model, shape)  # first, for it checks what is written
+            baseline, entries = split(model)
+            plain = count(baseline, shape) if entries else own
+            # A config's only entry is the config.
+            single = len(entries) == 1
+            costs = {n: own if single else count(c, shape) for n, c in entries.items()}
+    except Exception as error:  # whatever a foreign model raises
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        why = user_error(error) or said
+        raise ConfigError(f"the config {path} can't be counted: {why}") from error
+    rows = [(Path(path).stem, *cells(own), *cells(own - plain, "+"))]
+    for words, cost in costs.items():
+        rows.append((f"  {words}", "", "", "", *cells(cost - plain, "+")))
     return rows
 
 
@@ -127,7 +114,7 @@ def count(model: dict, shape: tuple[int, int]) -> Complexity:
     return complexity(built, (1, 3, *shape), mode="tensor")
 
 
-def numbers(cost: Complexity, sign: str = "") -> tuple[str, ...]:
+def cells(cost: Complexity, sign: str = "") -> Row:
     return (
         f"{cost.parameters / 1e6:{sign}.2f}",
         f"{cost.macs / 1e9:{sign}.2f}",
@@ -135,13 +122,18 @@ def numbers(cost: Complexity, sign: str = "") -> tuple[str, ...]:
     )
 
 
-def signed(cost: Complexity) -> tuple[str, ...]:
-    return numbers(cost, sign="+")
-
-
-def markdown(rows: list[tuple[str, ...]]) -> str:
-    rows = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(cell.strip() for cell in row)} |" for row in rows)
+def show(rows: list[Row], args: argparse.Namespace) -> None:
+    """Print the table, as Markdown where that was asked for."""
+    if args.markdown:
+        for row in (COLUMNS, ("---", *["---:"] * 6), *rows):
+            print(f"| {' | '.join(cell.strip() for cell in row)} |")
+        return
+    table = Table(COLUMNS[0], title="One image of {} x {}".format(*args.shape))
+    for name in COLUMNS[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
 
 
 if __name__ == "__main__":

@@ -18,38 +18,32 @@ import torch
 from nlse_mm.checkpoint.conversion.families import FAMILIES
 from nlse_mm.checkpoint.conversion.published import read_published
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.command_line import make_parser
 from nlse_mm.training.user_error import in_one_sentence
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", metavar="SRC", help="file or name of the weights")
-    parser.add_argument("target", metavar="DST", type=Path, help="file to write")
-    parser.add_argument(
-        "--from",
-        dest="family",
-        choices=FAMILIES,
-        help="where the weights come from (told by their keys if not given)",
-    )
+def parse() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("source", metavar="SRC", help="file or name of the weights")
+    add("target", metavar="DST", type=Path, help="file to write")
+    words = "where the weights come from (told by their keys if not given)"
+    add("--from", dest="family", choices=FAMILIES, help=words)
     return parser.parse_args()
 
 
 @in_one_sentence
 def main() -> None:
-    args = parse_arguments()
+    args = parse()
     if args.target.exists():
         raise ConfigError(f"{args.target} exists already; nothing was written")
     if not args.target.parent.is_dir():
         raise ConfigError(f"the folder {args.target.parent} of DST does not exist")
     published = read_published(args.source, source=args.family)
-    checkpoint = dict(
-        state_dict=published.weights, meta=dict(converted_from=published.family)
-    )
+    meta = dict(converted_from=published.family)
     unfinished = args.target.with_name(f".{args.target.name}.{os.getpid()}")
-    torch.save(checkpoint, unfinished)
-    os.replace(unfinished, args.target)
+    torch.save(dict(state_dict=published.weights, meta=meta), unfinished)
+    unfinished.replace(args.target)
     print(
         f"{args.target}: {len(published.weights)} keys from {args.source} "
         f"({published.family}); left out: {', '.join(published.left_over) or 'none'}"

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from nlse_mm.errors import ConfigError
@@ -21,145 +22,112 @@ from nlse_mm.training.user_error import USER_ERROR
 
 TOOLS = Path(__file__).parents[2]
 _ETA = re.compile(r"eta: (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
-_TAIL = 8192  # bytes of a log that hold its newest lines
 
 
-@dataclass
 class Run:
-    """A config with a seed."""
+    """A config with a seed, by the arguments of the command line.
 
-    config: Path
-    seed: int
-    folder: Path  # where everything of this run goes
-    settings: str  # all that its result depends on
-    options: list[str] = field(default_factory=list)  # KEY=VALUE for --cfg-options
-    processes: int = 1  # tools/train.py, or if more tools/dist_train.sh
-    environment: dict[str, str] = field(default_factory=dict)  # beside this process's
-    process: subprocess.Popen | None = None
-    started: float = 0.0
+    Args:
+        settings: All that the result depends on, but for the seed and the processes.
 
-    def __str__(self) -> str:
-        return f"{self.config.stem}, seed {self.seed}"
+    Raises:
+        ConfigError: If the run's folder holds one of other settings.
+    """
 
-    @property
-    def state(self) -> dict:
-        """What is known: ``settings``, ``trained``, ``metrics``, ``seconds``.
-
-        Raises:
-            ConfigError: If the folder holds a run of other settings.
-        """
-        now = hashlib.sha256(f"{self.settings}\n{self.processes}".encode()).hexdigest()
-        path = self.folder / "run.json"
-        if not path.exists():
-            return dict(settings=now, trained=False, metrics=None, seconds=0.0)
-        state = json.loads(path.read_text())
-        if state["settings"] != now:
+    def __init__(self, config: Path, seed: int, args: Namespace, settings: str) -> None:
+        self.config, self.seed, self.args = config, seed, args
+        self.folder = args.work_dir / config.stem / f"seed_{seed}"
+        self.started = 0.0  # by time.monotonic, of the process that runs
+        now = hashlib.sha256(f"{settings}\n{args.gpus}".encode()).hexdigest()
+        self.state = dict(settings=now, trained=False, metrics=None, seconds=0.0)
+        if (self.folder / "run.json").exists():
+            self.state = json.loads((self.folder / "run.json").read_text())
+        if self.state["settings"] != now:
             raise ConfigError(
                 f"{self.folder} holds a run of {self} with other settings (the config, "
                 "--cfg-options or --processes): delete it or name another --work-dir"
             )
-        return state
+
+    def __str__(self) -> str:
+        return f"{self.config.stem}, seed {self.seed}"
 
     @property
     def metrics(self) -> dict[str, float] | None:
         """The result, or None if the run isn't finished."""
         return self.state["metrics"]
 
-    def start(self) -> None:
-        """Start or resume the training, or the evaluation when that is done."""
-        state = self.state
+    def work(self) -> Iterator[None]:
+        """Train, unless that is done, and evaluate, while somebody iterates.
+
+        Closed early, it ends the process; the next ``work`` resumes the training.
+
+        Raises:
+            ConfigError: If a launcher fails, or doesn't write what it should.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write(state)
-        parent = os.getpid()
+        self._note()
+        note, test = self.folder / "train" / "last_checkpoint", self.folder / "test"
+        if not self.state["trained"]:
+            launcher = [sys.executable, TOOLS / "train.py", self.config]
+            if self.args.gpus > 1:
+                launcher = [TOOLS / "dist_train.sh", self.config, self.args.gpus]
+            yield from self._launch(*launcher, "--resume", folder=note.parent)
+            self._note(trained=True)
+        if not note.is_file():
+            raise ConfigError(f"the training of {self} wrote no checkpoint {note}")
+        shutil.rmtree(test, ignore_errors=True)
+        launcher = [sys.executable, TOOLS / "test.py", self.config]
+        yield from self._launch(*launcher, note.read_text().strip(), folder=test)
+        self._note(metrics=_read_metrics(test) or None)
+        if self.metrics is None:
+            raise ConfigError(f"the evaluation of {self} gave no metric")
+
+    def _launch(self, *launcher: object, folder: Path) -> Iterator[None]:
+        options = [*self.args.cfg_options, f"randomness.seed={self.seed}"]
+        command = [*launcher, "--work-dir", folder, "--cfg-options", *options]
+        log, parent = self.folder / "output.log", os.getpid()
         self.started = time.monotonic()
-        with (self.folder / "output.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                self._test() if state["trained"] else self._train(),
-                env=os.environ | self.environment,
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [str(word) for word in command],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # A training that nobody waits for would be resumed by a second one.
                 preexec_fn=lambda: die_with(parent),
             )
-
-    def is_over(self) -> bool:
-        """Tell whether the run has its metrics; after the training, start evaluating.
-
-        Raises:
-            ConfigError: If it failed.
-        """
-        code = self.process.poll()
-        if code is None:
-            return False
-        self.process = None
+        try:
+            while (code := process.poll()) is None:
+                yield
+        finally:
+            process.terminate()
+            process.wait()
+        self.state["seconds"] += time.monotonic() - self.started
         if code:
-            raise ConfigError(self._why_it_failed(code))
-        state = self.state
-        state["seconds"] += time.monotonic() - self.started
-        if state["trained"]:
-            state["metrics"] = self._read_metrics()
-        self._write(state | dict(trained=True))
-        if state["metrics"] is None:
-            self.start()
-        return state["metrics"] is not None
-
-    def stop(self) -> None:
-        """End the process; a later run goes on from the last checkpoint."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
+            last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            if code == USER_ERROR:
+                raise ConfigError(f"{self}: {last.removeprefix('error: ')}")
+            last = f"{last or 'nothing was printed'} (more in {log})"
+            raise ConfigError(f"{self} ended with exit code {code}: {last}")
 
     def seconds_left(self) -> float | None:
         """Read what the training says it still needs; None before it does."""
-        with (self.folder / "output.log").open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
-            found = _ETA.findall(log.read().decode(errors="replace"))
-        if not found:
+        newest = (
+            (self.folder / "output.log").read_bytes()[-8192:].decode(errors="replace")
+        )
+        if not (found := _ETA.findall(newest)):
             return None
         days, hours, minutes, seconds = (int(part or 0) for part in found[-1])
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
-    def _train(self) -> list[str]:
-        launcher = [sys.executable, TOOLS / "train.py", self.config]
-        if self.processes > 1:
-            launcher = [TOOLS / "dist_train.sh", self.config, self.processes]
-        return self._command(launcher, "train", "--resume")
-
-    def _test(self) -> list[str]:
-        note = self.folder / "train" / "last_checkpoint"
-        if not note.is_file():
-            raise ConfigError(f"the training of {self} wrote no checkpoint {note}")
-        shutil.rmtree(self.folder / "test", ignore_errors=True)
-        test = [sys.executable, TOOLS / "test.py", self.config]
-        return self._command([*test, note.read_text().strip()], "test")
-
-    def _command(self, launcher: list, what: str, *flags: str) -> list[str]:
-        options = [*self.options, f"randomness.seed={self.seed}"]
-        own = [*flags, "--work-dir", self.folder / what, "--cfg-options", *options]
-        return [str(word) for word in (*launcher, *own)]
-
-    def _read_metrics(self) -> dict[str, float]:
-        # LoggerHook's {time}/{time}.json holds the metrics and two durations.
-        files = sorted((self.folder / "test").glob("*/*.json"))
-        numbers = json.loads(files[-1].read_text()) if files else {}
-        for duration in ("time", "data_time"):
-            numbers.pop(duration, None)
-        metrics = {
-            k: float(v) for k, v in numbers.items() if isinstance(v, int | float)
-        }
-        if not metrics:
-            raise ConfigError(f"the evaluation of {self} gave no metric")
-        return metrics
-
-    def _why_it_failed(self, code: int) -> str:
-        log = self.folder / "output.log"
-        last = log.read_text(errors="replace").strip().rpartition("\n")[2]
-        last = last or "nothing was printed"
-        if code == USER_ERROR:
-            return f"{self}: {last.removeprefix('error: ')}"
-        return f"{self} ended with exit code {code}: {last} (more in {log})"
-
-    def _write(self, state: dict) -> None:
+    def _note(self, **news: object) -> None:
+        self.state |= news
         unfinished = self.folder / ".run.json"
-        unfinished.write_text(json.dumps(state, indent=1) + "\n")
-        os.replace(unfinished, self.folder / "run.json")
+        unfinished.write_text(json.dumps(self.state, indent=1) + "\n")
+        unfinished.replace(self.folder / "run.json")
+
+
+def _read_metrics(folder: Path) -> dict[str, float]:
+    # LoggerHook's {time}/{time}.json holds the metrics and two durations.
+    logs = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json"))]
+    numbers = {k: v for k, v in dict(*logs[-1:]).items() if isinstance(v, int | float)}
+    return {k: float(v) for k, v in numbers.items() if k not in ("time", "data_time")}

@@ -18,19 +18,14 @@ WEIGHTS = ("init_cfg", "pretrained", "checkpoint")
 
 @dataclass
 class Definition:
-    """A backbone or a neck without the names of weights.
+    """A backbone or a neck without the names of weights."""
 
-    Args:
-        toolbox: Whose it is.
-        config: Of one module, or of several in a row.
-        users: The configs (TOOLBOX/PATH) that have it.
-        necks: Of a backbone, the necks behind it.
-    """
-
-    toolbox: str
-    config: dict[str, Any] | list[dict[str, Any]]
-    users: list[str] = field(default_factory=list)
-    necks: dict[str, "Definition"] = field(default_factory=dict)
+    toolbox: str  # whose it is
+    config: dict[str, Any] | list[dict[str, Any]]  # of one module, or some in a row
+    part: str = "backbone"  # or neck
+    users: list[str] = field(default_factory=list)  # configs, as TOOLBOX/PATH
+    necks: dict[str, "Definition"] = field(default_factory=dict)  # behind a backbone
+    reason: str | None = None  # why it doesn't pass
 
     @property
     def type(self) -> str:
@@ -42,22 +37,18 @@ class Definition:
 def leaves(toolbox: str) -> list[tuple[str, Path]]:
     """List name and path of an installed toolbox's configs that others don't extend."""
     root = Path(find_spec(toolbox).origin).parent / ".mim" / "configs"
+    paths = {path.relative_to(root): path for path in sorted(root.rglob("*.py"))}
     return [
-        (f"{toolbox}/{path.relative_to(root)}", path)
-        for path in sorted(root.rglob("*.py"))
-        if "_base_" not in path.relative_to(root).parts
-        and not path.name.startswith("_base_")
+        (f"{toolbox}/{name}", path)
+        for name, path in paths.items()
+        if "_base_" not in name.parts and not name.name.startswith("_base_")
     ]
 
 
 def collect(
     configs: Iterable[tuple[str, Path]],
 ) -> tuple[list[Definition], dict[str, str]]:
-    """Group the backbones of ``configs`` by what they are.
-
-    Returns:
-        The different backbones, and why each config without one has none.
-    """
+    """List the different backbones, and say why each config without one has none."""
     found: dict[str, Definition] = {}
     left_out = {}
     for name, path in configs:
@@ -66,18 +57,19 @@ def collect(
         except Exception as error:  # a config is a program: anything may come out of it
             left_out[name] = f"the config does not load: {one_line(error)}"
             continue
+        backbones = list(_backbones(model or {}))
         if model is None:
             left_out[name] = "it defines no model: a part of other configs"
-            continue
+        elif not backbones:
+            left_out[name] = "no image backbone of this toolbox"
         toolbox = name.split("/")[0]
-        left_out[name] = "no image backbone of this toolbox"
-        for backbone, neck in _backbones(model):
-            left_out.pop(name, None)
-            definition = _note(found, f"{toolbox} {_text(backbone)}", toolbox, backbone)
-            definition.users.append(name)
+        for backbone, neck in backbones:
+            one = Definition(toolbox, backbone)
+            one = found.setdefault(f"{toolbox} {_text(backbone)}", one)
+            one.users.append(name)
             if neck is not None:
-                behind = _note(definition.necks, _text(neck), toolbox, neck)
-                behind.users.append(name)
+                behind = Definition(toolbox, neck, "neck")
+                one.necks.setdefault(_text(neck), behind).users.append(name)
     return list(found.values()), left_out
 
 
@@ -86,10 +78,6 @@ def one_line(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0]
     text = " ".join(w for w in first.split() if "site-packages" not in w)
     return f"{type(error).__name__}: {text.removesuffix('the current sys.path is:')}"
-
-
-def _note(found: dict, key: str, toolbox: str, config: Any) -> Definition:
-    return found.setdefault(key, Definition(toolbox, config))
 
 
 def _backbones(model: dict[str, Any]) -> Iterator[tuple[dict, Any]]:
