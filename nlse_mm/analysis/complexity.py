@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,11 +70,11 @@ def complexity(
         kwargs: More arguments of the model's ``forward``, such as ``mode='tensor'``.
 
     Raises:
-        ValueError: If the model needs numbers or data samples, or can't take that
+        ConfigError: If the model needs numbers or data samples, or can't take that
             shape; it says which, and where in the model.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    state = {
+    state: dict[str, Tensor] = {
         name: fake.from_tensor(tensor)
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
@@ -110,7 +111,13 @@ class _Counter(TorchDispatchMode):
         super().__init__()
         self.flops = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         out = func(*args, **(kwargs or {}))
         if formula := flop_registry.get(func._overloadpacket):
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
@@ -127,7 +134,7 @@ def _dtype(model: nn.Module) -> torch.dtype:
 
 @contextmanager
 def _ready(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode, with stand-ins for what needs numbers, and back again."""
+    """Put ``model`` in evaluation mode, with stand-ins for what needs numbers."""
     modes = {module: module.training for module in model.modules()}
     replaced = []
 
@@ -135,8 +142,8 @@ def _ready(model: nn.Module) -> Iterator[None]:
         module.__dict__[name] = stand_in
         replaced.append((module, name))
 
-    if hasattr(model, "rpn_head"):
-        replace(model.rpn_head, "predict", _Propose(model.rpn_head))
+    if isinstance(rpn := getattr(model, "rpn_head", None), nn.Module):
+        replace(rpn, "predict", _Propose(rpn))
     for module in modes:
         module.training = False
         if hasattr(module, "roi_layers"):
@@ -167,11 +174,11 @@ class _Propose:
 class _Extract:
     """In place of a RoI extractor, whose compiled operation takes numbers only."""
 
-    extractor: nn.Module
+    extractor: Any
 
     def __call__(self, feats: tuple[Tensor, ...], rois: Tensor, **_: object) -> Tensor:
         size = self.extractor.roi_layers[0].output_size
         channels = self.extractor.out_channels
         # A sum, so that the gradient reaches the maps; a copy, for the memory.
-        total = sum(f.sum() for f in feats)
+        total = torch.stack([f.sum() for f in feats]).sum()
         return total.expand(rois.shape[0], channels, *size).contiguous()

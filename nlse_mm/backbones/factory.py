@@ -49,7 +49,7 @@ def compared_to(
         return {**defaults, **kept, "type": plain}
 
     def decorate(function: Factory) -> Factory:
-        function.without_se = without_se
+        vars(function)["without_se"] = without_se
         return function
 
     return decorate

@@ -26,12 +26,18 @@ def build_without_se(
     """Build SENet-154 without its SE layers, the baseline of what they cost."""
     backbone = _build(depth, plugins, kwargs)
     set_pooling(backbone, pool_ceil_mode)
-    backbone._freeze_stages()  # the constructor did, before layers were replaced
+    cast(
+        "_Backbone", backbone
+    )._freeze_stages()  # the constructor did, before layers were replaced
     place_in_blocks(backbone, plugins)
     return backbone
 
 
 Conv = TypeVar("Conv", bound=nn.Module)
+
+
+class _Backbone(Protocol):
+    def _freeze_stages(self) -> None: ...
 
 
 class _Bottleneck(Protocol):

@@ -25,7 +25,7 @@ def add_cfg_options(
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=action,
+        action=action or "store",
         type=_key_and_value,
         default={} if action else [],
         metavar="KEY=VALUE",

@@ -51,7 +51,8 @@ def set_tta(cfg: Config) -> None:
     while "dataset" in dataset:
         dataset = dataset.dataset
     if cfg.get("default_scope") == DETECTION.scope:
-        flip, model, pack = "RandomFlip", "DetTTAModel", dict(type="PackDetInputs")
+        flip, model = "RandomFlip", "DetTTAModel"
+        pack: dict[str, object] = dict(type="PackDetInputs")
         if dataset.pipeline[-1].type == "nlse_mm.PackKeypoints":
             flip, model = "nlse_mm.FlipKeypoints", "nlse_mm.KeypointTTAModel"
             metas = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")

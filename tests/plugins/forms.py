@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from nlse_mm.plugins.non_local import MODES
-from nlse_mm.plugins.self_attention import ENCODINGS
+from nlse_mm.plugins.relative_encoding import ENCODINGS
 from nlse_mm.registry import MODELS
 
 TESTS = Path(__file__).parents[1]
