@@ -1,6 +1,6 @@
 """List the toolboxes that nlse_mm extends in one table, and find what they have.
 
-Nothing else in the package names a toolbox, but for the room that extends one.
+Nothing else in the package names a toolbox, but for the folder that extends one.
 """
 
 import difflib
@@ -26,7 +26,7 @@ class Toolbox:
         scope: Its registry scope, which is its package's name.
         title: What it calls itself.
         distribution: What pip calls it.
-        room: Our folder that extends it, the only one that imports it.
+        folder: Ours that extends it, the only one that imports it.
         init: The function of ``apis`` that builds a model from a config.
         inference: The function of ``apis`` that runs a model on images.
         dump_metric: The metric that writes predictions to a file.
@@ -36,7 +36,7 @@ class Toolbox:
     scope: str
     title: str
     distribution: str
-    room: str
+    folder: str
     init: str
     inference: str
     dump_metric: str
@@ -55,7 +55,7 @@ DETECTION = Toolbox(
     scope="mmdet",
     title="MMDetection",
     distribution="mmdet",
-    room="nlse_mm.keypoints",
+    folder="nlse_mm.keypoints",
     init="init_detector",
     inference="inference_detector",
     dump_metric="DumpDetResults",
@@ -65,7 +65,7 @@ SEGMENTATION = Toolbox(
     scope="mmseg",
     title="MMSegmentation",
     distribution="mmsegmentation",
-    room="nlse_mm.segmentation",
+    folder="nlse_mm.segmentation",
     init="init_model",
     inference="inference_model",
     dump_metric="DumpResults",

@@ -32,7 +32,7 @@ class ImageGeometry:
     def from_metainfo(
         cls, metainfo: Mapping[str, Any], network: tuple[int, int]
     ) -> "ImageGeometry":
-        """Read a data sample's ``metainfo``, as mmdet and mmseg write it."""
+        """Read a data sample's ``metainfo``, as the toolboxes write it."""
         height, width = metainfo["ori_shape"][:2]
         across, down = metainfo.get("scale_factor", (1.0, 1.0))[:2]
         direction = metainfo.get("flip_direction") if metainfo.get("flip") else None

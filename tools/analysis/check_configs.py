@@ -2,8 +2,8 @@
 """Add a non-local and an SE plugin, or yours, to every config that the toolboxes ship.
 
     tools/analysis/check_configs.py
-    tools/analysis/check_configs.py mmdet/swin mmseg/hrnet
-    tools/analysis/check_configs.py --import my_plugins.py --plugin mmdet.MyPlugin
+    tools/analysis/check_configs.py /swin /hrnet
+    tools/analysis/check_configs.py --import my_plugins.py --plugin nlse_mm.MyPlugin
 
 Without words all configs of the installed toolboxes are read, otherwise those
 whose TOOLBOX/FOLDER/NAME.py contains one of the words. Each different backbone is built
@@ -76,7 +76,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("words", nargs="*", help="parts of names, such as mmdet/swin")
+    add("words", nargs="*", help="parts of names, such as /swin")
     words = "registered name of a plugin, in place of the two; may be repeated"
     add("--plugin", action="append", metavar="NAME", help=words)
     words = "file or module that registers yours; may be repeated"

@@ -110,7 +110,7 @@ def maps_of_image(
     calls: dict[str, list[tuple[torch.Tensor, torch.Size]]] = {n: [] for n in blocks}
     network = []
     if "mode" in (model.test_cfg or {}):
-        model.test_cfg.mode = "whole"  # mmseg's alternative cuts the image up
+        model.test_cfg.mode = "whole"  # the alternative cuts the image up
 
     def receive_data(*call: Any) -> None:
         network.append(call[3]["inputs"].shape)
