@@ -14,18 +14,18 @@ from .errors import MissingPackageError
 from .toolbox import TOOLBOXES, import_error, installed
 
 SCOPE = "nlse_mm"
-# Our rooms that extend a toolbox, those of an installed one only.
-_ROOMS = tuple(t.room for t in TOOLBOXES if installed(t.scope))
+# Our folders that extend a toolbox, those of an installed one only.
+_FOLDERS = tuple(t.folder for t in TOOLBOXES if installed(t.scope))
 
 
 class _Registry(mmengine.Registry):
-    """Register all but the rooms whose toolbox can't be imported."""
+    """Register all but the folders whose toolbox can't be imported."""
 
     def import_from_location(self) -> None:
-        """Import the locations, each once; note what a toolbox's room raised."""
+        """Import the locations, each once; note what a toolbox's folder raised."""
         self.left_out: dict[str, str] = {}
         for location in self._locations:
-            if location not in _ROOMS:
+            if location not in _FOLDERS:
                 import_module(location)
             elif why := import_error(location):
                 self.left_out[location] = why
@@ -34,7 +34,7 @@ class _Registry(mmengine.Registry):
         """Return the class of that name.
 
         Raises:
-            MissingPackageError: If it isn't there, and some room of ours isn't either.
+            MissingPackageError: If it isn't there, and some folder of ours isn't either.
         """
         found = super().get(key)
         if found is None and self.left_out:
@@ -53,11 +53,11 @@ def _child(name: str, *locations: str) -> mmengine.Registry:
     return _Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
 
 
-MODELS = _child("MODELS", "nlse_mm.plugins", "nlse_mm.backbones", *_ROOMS)
-DATASETS = _child("DATASETS", *_ROOMS)
-TRANSFORMS = _child("TRANSFORMS", *_ROOMS)
-METRICS = _child("METRICS", "nlse_mm.analysis", *_ROOMS)
-VISUALIZERS = _child("VISUALIZERS", *_ROOMS)
+MODELS = _child("MODELS", "nlse_mm.plugins", "nlse_mm.backbones", *_FOLDERS)
+DATASETS = _child("DATASETS", *_FOLDERS)
+TRANSFORMS = _child("TRANSFORMS", *_FOLDERS)
+METRICS = _child("METRICS", "nlse_mm.analysis", *_FOLDERS)
+VISUALIZERS = _child("VISUALIZERS", *_FOLDERS)
 HOOKS = _child("HOOKS", "nlse_mm.training", "nlse_mm.analysis")
 FUNCTIONS = _child("FUNCTIONS", "nlse_mm.training")
 

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -78,6 +79,19 @@ def test_the_folders_that_may_be_imported_form_no_circle():
     for below in ("errors", "toolbox", "arguments"):
         arrows[below] = arrows[below] & {"errors", "toolbox"} - {below}
     TopologicalSorter(arrows).prepare()  # raises CycleError
+
+
+def test_only_the_table_and_the_folders_that_extend_one_name_a_toolbox():
+    installer = ROOT / "tools" / "install.sh"
+    extending = {name for names in TOOLBOX_IN.values() for name in names}
+    for path in [*FILES, *(ROOT / "tools").rglob("*.*")]:
+        parts = path.relative_to(ROOT).parts
+        if path.suffix not in (".py", ".sh") or path == installer:
+            continue
+        if parts[0] == "nlse_mm" and parts[1] in {"toolbox.py", *extending}:
+            continue
+        named = re.search(r"\b(mmdet|mmseg|mmaction)\b", path.read_text())
+        assert not named, f"{path} names {named[0]}; nlse_mm/toolbox.py has a table"
 
 
 def test_the_ops_import_nothing_but_torch_and_python():
