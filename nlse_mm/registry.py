@@ -34,7 +34,7 @@ class _Registry(mmengine.Registry):
         """Return the class of that name.
 
         Raises:
-            MissingPackageError: If it isn't there, and some folder of ours isn't either.
+            MissingPackageError: If it isn't there, and a folder of ours isn't either.
         """
         found = super().get(key)
         if found is None and self.left_out:
