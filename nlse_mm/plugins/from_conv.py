@@ -93,4 +93,5 @@ def copy_conv(
         weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # (E, k, k, C), (E, h C)
         value.weight.copy_(weight[:, :, None, None])  # (E, h C, 1, 1)
         if conv.bias is not None:
+            assert value.bias is not None  # built with the convolution's arguments
             value.bias.copy_(conv.bias)
