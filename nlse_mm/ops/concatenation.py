@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .context import Context
 from .derivatives import derivatives
 from .precision import common_dtype
 from .tracing import needs_formula
@@ -77,7 +78,7 @@ def _attend(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
 
 
 @_attend.register_fake
-def _(a, b, value):
+def _(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     return value.new_empty(*a.shape, value.shape[2])  # (N, P, E)
 
 
@@ -104,17 +105,17 @@ def _attend_backward(
 
 
 @_attend_backward.register_fake
-def _(grad, a, b, value):
+def _(grad: Tensor, a: Tensor, b: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(t) for t in (a, b, value))
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Context, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     # The inputs alone: they are sorted and summed again, since suffix sums in double
     # precision are larger than the values.
     ctx.save_for_backward(*inputs)
 
 
-def _backward(ctx, grad):
+def _backward(ctx: Context, grad: Tensor) -> tuple[Tensor, ...]:
     if torch.is_grad_enabled():  # create_graph=True
         return derivatives(_formula, grad, *ctx.saved_tensors)
     return _attend_backward(grad.contiguous(), *ctx.saved_tensors)
@@ -124,14 +125,16 @@ _attend.register_autograd(_backward, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.nlse_mm.concatenation_attention)
-def _flops(a, b, value, **_) -> int:
+def _flops(a: torch.Size, b: torch.Size, value: torch.Size, **_others: object) -> int:
     """Count one product for each value, to weight it, and one for each output."""
     (n, p), (_, q, e) = a, value
     return 2 * n * (p + q) * e
 
 
 @register_flop_formula(torch.ops.nlse_mm.concatenation_attention_backward)
-def _backward_flops(grad, a, b, value, **_) -> int:
+def _backward_flops(
+    grad: torch.Size, a: torch.Size, b: torch.Size, value: torch.Size, **_others: object
+) -> int:
     """Count the same with the roles exchanged, and the products with the gradients."""
     return 2 * _flops(a, b, value)
 

@@ -10,11 +10,13 @@ without excitation wouldn't keep.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .context import Context
 from .layout import memory_format
 from .precision import no_autocast
 from .tracing import needs_formula
@@ -103,7 +105,8 @@ def excitation(x: Tensor, weights: Excitation, gate_scale: float = 1.0) -> Tenso
     """
     # Half precision is left for the few numbers in between: sums of a map overflow it.
     dtype = torch.promote_types(x.dtype, torch.float32)
-    w1, b1, w2, b2 = (w if w is None else w.to(dtype) for w in weights)
+    w1, w2 = weights[0].to(dtype), weights[2].to(dtype)  # (M, C), (C, M)
+    b1, b2 = (b if b is None else b.to(dtype) for b in weights[1::2])  # (M,), (C,)
     with no_autocast(x):
         pooled = x.mean((2, 3), dtype=dtype)  # (N, C)
         hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
@@ -146,11 +149,27 @@ def _chunks(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return iter([maps])
 
 
+class _Context(Context, Protocol):
+    gate_scale: float
+    needs_input_grad: tuple[bool, ...]
+
+    def mark_dirty(self, *tensors: Tensor) -> None: ...
+
+
 class _ExciteAddReLU(torch.autograd.Function):
     """The fused end of a block, with a backward pass that doesn't need the branch."""
 
     @staticmethod
-    def forward(ctx, x, identity, w1, b1, w2, b2, gate_scale):
+    def forward(
+        ctx: _Context,
+        x: Tensor,
+        identity: Tensor,
+        w1: Tensor,
+        b1: Tensor | None,
+        w2: Tensor,
+        b2: Tensor | None,
+        gate_scale: float,
+    ) -> Tensor:
         with no_autocast(x):
             pooled = x.mean((2, 3))  # (N, C)
             hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
@@ -162,7 +181,7 @@ class _ExciteAddReLU(torch.autograd.Function):
         return x
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "create_graph=True: the fused end of an excited block has no second "

@@ -52,13 +52,14 @@ def separable_attention(
     """
     images, _, height, _ = x.shape
     last = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-    total = None
+    total: Tensor | None = None
     # A loop over the heads: in one product their values would be (N, H, W, h E).
     for row, column, mix in zip(rows, columns, mixing.unbind(1), strict=True):
         values = last @ mix.T  # (N, H, W, E)
         wide = column.expand(images, height, -1, -1) @ values  # (N, H, V, E)
         means = row.expand(images, -1, -1) @ wide.flatten(2)  # (N, U, V E)
         total = means if total is None else total + means
+    assert total is not None  # there is a head
     total = total.unflatten(2, (columns.shape[1], len(mixing)))  # (N, U, V, E)
     return total.permute(0, 3, 1, 2)  # (N, E, U, V)
 

@@ -5,11 +5,13 @@ values.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .context import Context
 from .derivatives import derivatives
 
 # Queries of a chunk. Fewer would read the keys, and add to their gradients, too often
@@ -53,7 +55,7 @@ def formula(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
 
 
 @attend.register_fake
-def _(query, key, value, scale):
+def _(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     return value.new_empty(*query.shape[:2], value.shape[2])  # (N, P, E)
 
 
@@ -84,17 +86,25 @@ def _attend_backward(
 
 
 @_attend_backward.register_fake
-def _(grad, query, key, value, scale):
+def _(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
+) -> tuple[Tensor, ...]:
     return tuple(t.new_empty(t.shape) for t in (query, key, value))
 
 
-def _save(ctx, inputs, output):
+class _Context(Context, Protocol):
+    scale: float
+
+
+def _save(
+    ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, float], output: Tensor
+) -> None:
     # No weights and no output: the backward pass has them from the inputs.
     ctx.save_for_backward(*inputs[:3])
     ctx.scale = inputs[3]
 
 
-def _backward(ctx, grad):
+def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():  # create_graph=True
         return *derivatives(formula, grad, *ctx.saved_tensors, ctx.scale), None
     return *_attend_backward(grad, *ctx.saved_tensors, ctx.scale), None
@@ -104,14 +114,27 @@ attend.register_autograd(_backward, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.nlse_mm.softmax_attention)
-def _flops(query, key, value, scale, **_) -> int:
+def _flops(
+    query: torch.Size,
+    key: torch.Size,
+    value: torch.Size,
+    scale: float,
+    **_others: object,
+) -> int:
     """Count the formula's: products of queries and keys, of weights and values."""
     (n, p, d), (_, q, e) = query, value
     return 2 * n * p * q * (d + e)
 
 
 @register_flop_formula(torch.ops.nlse_mm.softmax_attention_backward)
-def _backward_flops(grad, query, key, value, scale, **_) -> int:
+def _backward_flops(
+    grad: torch.Size,
+    query: torch.Size,
+    key: torch.Size,
+    value: torch.Size,
+    scale: float,
+    **_others: object,
+) -> int:
     """Count the formula's: two products for each of its own, none computed again."""
     return 2 * _flops(query, key, value, scale)
 

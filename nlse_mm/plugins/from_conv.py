@@ -53,14 +53,15 @@ def arguments_for(conv: nn.Conv2d) -> dict[str, Any]:
         3
     """
     pairs = [conv.kernel_size, conv.stride, conv.dilation]
-    # PyTorch keeps the word in place of a pair, and it means what is checked for.
-    if conv.padding != "same":
+    # PyTorch keeps a word in place of a pair, and "same" is what is checked for.
+    if conv.padding == "valid":
+        pairs.append((0, 0))
+    elif not isinstance(conv.padding, str):
         pairs.append(conv.padding)
     if any(height != width for height, width in pairs):
         raise ConfigError(f"{conv} is not the same in height and in width")
     (size, _), (stride, _), (dilation, _), *padding = pairs
-    padding = padding[0][0] if padding else None
-    check_same_padding(size, padding, dilation, conv.groups)
+    check_same_padding(size, padding[0][0] if padding else None, dilation, conv.groups)
     # Neither padding nor dilation: the heads' offsets say all of it.
     return dict(
         in_channels=conv.in_channels,
@@ -92,4 +93,5 @@ def copy_conv(
         weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # (E, k, k, C), (E, h C)
         value.weight.copy_(weight[:, :, None, None])  # (E, h C, 1, 1)
         if conv.bias is not None:
+            assert value.bias is not None  # built with the convolution's arguments
             value.bias.copy_(conv.bias)

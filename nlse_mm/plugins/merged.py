@@ -9,6 +9,9 @@ calling the layers. So each of them is called where one is hooked, replaced or h
 parametrised weight, and where the model is recorded.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -17,11 +20,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nlse_mm import ops
 from nlse_mm.ops.tracing import is_hooked, is_recording
 
-from .plain_layers import can_merge, is_product
+from .plain_layers import Layer, can_merge, is_product
 from .pooling import PoolFirst
 
 
-def project(x: Tensor, *layers: nn.Module) -> list[Tensor]:
+class _Affine(Protocol):
+    """Describe the convolution of a layer that :func:`can_merge` allows."""
+
+    weight: Tensor
+    bias: Tensor
+    out_channels: int
+
+
+def project(x: Tensor, *layers: Layer) -> list[Tensor]:
     """Apply the layers, by one product where :func:`can_merge` allows.
 
     Costs the layers' multiplications, and reads the map once in place of once a layer.
@@ -55,7 +66,7 @@ def project(x: Tensor, *layers: nn.Module) -> list[Tensor]:
     return [outputs[isinstance(layer, nn.Sequential)].pop(0) for layer in layers]
 
 
-def _merge(x: Tensor, layers: list[nn.Module]) -> list[Tensor]:
+def _merge(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
     """Apply layers that share their pooling, or have none, by one product."""
     if not layers:
         return []
@@ -77,7 +88,7 @@ def _merge(x: Tensor, layers: list[nn.Module]) -> list[Tensor]:
     return list(y.split([conv.out_channels for conv in convs], dim=2))  # (N, P or Q, D)
 
 
-def project_to_number(x: Tensor, layer: nn.Module, weight: Tensor) -> Tensor:
+def project_to_number(x: Tensor, layer: Layer, weight: Tensor) -> Tensor:
     r"""Multiply a layer's output with one vector.
 
     .. math:: a_i = w^\top (W x_i + b)
@@ -106,7 +117,7 @@ def project_to_number(x: Tensor, layer: nn.Module, weight: Tensor) -> Tensor:
     return ops.project(x.flatten(2), *folded)[..., 0]  # (N, P or Q)
 
 
-def add_output(x: Tensor, y: Tensor, last: nn.Module) -> Tensor:
+def add_output(x: Tensor, y: Tensor, last: ConvModule) -> Tensor:
     r"""Add the last layer's output to the map.
 
     .. math:: z_i = x_i + W_z y_i
@@ -139,7 +150,7 @@ def rows(x: Tensor) -> Tensor:
 
 
 def _as_product(
-    last: nn.Module, dtype: torch.dtype
+    last: ConvModule, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None] | None:
     r"""Fold the last convolution and its norm into one product, where that is possible.
 
@@ -172,5 +183,6 @@ def _as_product(
     return weight, shift + norm.bias if norm.affine else shift
 
 
-def _conv(layer: nn.Module) -> nn.Module:
-    return (layer[0] if isinstance(layer, nn.Sequential) else layer).conv
+def _conv(layer: Layer) -> _Affine:
+    first: ConvModule = layer[0] if isinstance(layer, nn.Sequential) else layer
+    return first.conv

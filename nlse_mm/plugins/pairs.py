@@ -14,16 +14,16 @@ from nlse_mm import ops
 from nlse_mm.ops.tracing import is_hooked
 
 from .merged import project, project_to_number
-from .plain_layers import is_plain_conv
+from .plain_layers import Layer, is_plain_conv
 
 
 class Layers(Protocol):
     """Name the layers of a non-local block of this mode, but for its last."""
 
-    theta: nn.Module
-    phi: nn.Module
-    g: nn.Module
-    concat_project: nn.Module  # 2 D channels to 1, and a ReLU
+    theta: Layer
+    phi: Layer
+    g: Layer
+    concat_project: ConvModule  # 2 D channels to 1, and a ReLU
 
 
 def rectified_mean(x: Tensor, layers: Layers) -> Tensor:
@@ -71,7 +71,7 @@ def rectified_weights(x: Tensor, layers: Layers, positions: Tensor) -> Tensor:
     return _weights(theta[:, positions], phi, layers.concat_project)
 
 
-def _is_sum(layer: nn.Module) -> bool:
+def _is_sum(layer: ConvModule) -> bool:
     """Tell whether the layer is a rectified sum that may be computed without it."""
     return (
         not is_hooked(layer)
@@ -94,7 +94,7 @@ def _summands(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
     )
 
 
-def _weights(theta: Tensor, phi: Tensor, layer: nn.Module) -> Tensor:
+def _weights(theta: Tensor, phi: Tensor, layer: ConvModule) -> Tensor:
     """Call the layer on all pairs of theta (N, P, D) and phi (N, Q, D): (N, P, Q)."""
     p, q = theta.shape[1], phi.shape[1]
     first = theta.transpose(1, 2)[:, :, :, None].expand(-1, -1, -1, q)  # (N, D, P, Q)

@@ -3,15 +3,21 @@
 Shapes: N batch, C channels, ``*`` spatial dimensions.
 """
 
+from typing import TypeAlias, TypeGuard
+
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch._subclasses import FakeTensor
+from torch.nn.modules.conv import _ConvNd
 
 from nlse_mm.ops.tracing import is_hooked, is_recording
 
 from .pooling import PoolFirst
 
-CONVS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+# A convolution, or where a block sub-samples that and its pooling.
+Layer: TypeAlias = ConvModule | nn.Sequential
+
+CONVS: dict[type[_ConvNd], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 # A fake tensor, with which a model's cost is counted, computes as a plain one does.
 _TENSORS = (nn.Parameter, Tensor, FakeTensor)
@@ -19,7 +25,7 @@ _TENSORS = (nn.Parameter, Tensor, FakeTensor)
 _FORWARDS = {cls: cls.forward for cls in (*CONVS, ConvModule)}
 
 
-def can_merge(x: Tensor, *layers: nn.Module) -> bool:
+def can_merge(x: Tensor, *layers: Layer) -> bool:
     """Tell whether the layers' weights may be used without calling the layers.
 
     Each layer must be a 1x1 convolution with a bias, or that and a max-pooling, which
@@ -54,8 +60,9 @@ def _is_affine(layer: nn.Module) -> bool:
     )
 
 
-def is_product(layer: ConvModule) -> bool:
+def is_product(layer: ConvModule) -> TypeGuard[ConvModule]:
     """Tell whether a layer is a 1x1 convolution, perhaps with a norm after it."""
+    # A guard, as type() tells mypy nothing of MMCV's class, which has no types.
     return (
         is_plain_conv(layer.conv)
         and layer.order.index("conv") < layer.order.index("norm")
@@ -64,7 +71,7 @@ def is_product(layer: ConvModule) -> bool:
     )
 
 
-def is_plain_conv(conv: nn.Module) -> bool:
+def is_plain_conv(conv: _ConvNd) -> bool:
     """Tell whether a convolution is a matrix product of the channels, nothing else.
 
     Example:

@@ -20,7 +20,7 @@ from nlse_mm.registry import MODELS
 
 from .from_conv import arguments_for, check_same_padding, copy_conv
 from .plain_layers import is_plain_conv
-from .relative_encoding import build_encoding
+from .relative_encoding import QuadraticEncoding, build_encoding
 from .relative_scores import score_function
 
 LEAST = dict(in_channels=1, out_channels=1, kernel_size=1, stride=1, dilation=1)
@@ -111,7 +111,7 @@ class SelfAttention2d(nn.Module):
         check_same_padding(kernel_size or 1, padding, dilation, groups)
         self.in_channels = in_channels
         self.residual = out_channels is None
-        self.out_channels = in_channels if self.residual else out_channels
+        self.out_channels = in_channels if out_channels is None else out_channels
         self.stride = stride
         self.num_heads = num_heads
         self.content = content
@@ -141,18 +141,18 @@ class SelfAttention2d(nn.Module):
         must_call = is_recording(x) or is_hooked(self.value)
         must_call = must_call or not is_plain_conv(self.value)
         if self.encoding.is_separable and not self.content:
-            weights = (
-                # (h, U, H), then (h, V, W)
+            by_row, by_column = (  # (h, U, H) and (h, V, W)
                 self.encoding.axis(i, queries, x.shape[2 + i]).softmax(-1).to(x.dtype)
                 for i, queries in enumerate((rows, columns))
             )
             if must_call:
-                out = self.value(relative.separable_means(x, *weights))  # (N, E, U, V)
+                out = relative.separable_means(x, by_row, by_column)  # (N, h C, U, V)
+                out = self.value(out)  # (N, E, U, V)
             else:
-                mixing = self.value.weight.flatten(1)  # (E, h C)
-                mixing = mixing.unflatten(1, (self.num_heads, -1))  # (E, h, C)
                 # A product has one dtype, and the rows' and columns' weights that of x.
-                out = relative.separable_attention(x, *weights, mixing.to(x.dtype))
+                mixing = self.value.weight.to(x.dtype).flatten(1)  # (E, h C)
+                mixing = mixing.unflatten(1, (self.num_heads, -1))  # (E, h, C)
+                out = relative.separable_attention(x, by_row, by_column, mixing)
                 if self.value.bias is not None:
                     out = out + self.value.bias[:, None, None]  # bias as (E, 1, 1)
         else:
@@ -216,6 +216,7 @@ class SelfAttention2d(nn.Module):
             True
         """
         layer = cls(**arguments_for(conv)).to(conv.weight)
+        assert isinstance(layer.encoding, QuadraticEncoding)  # the default
         copy_conv(conv, layer.encoding, layer.value, sharpness)
         return layer
 
@@ -240,8 +241,7 @@ class SelfAttention2d(nn.Module):
         query = self.query(x[:, :, :: self.stride, :: self.stride])  # (N, C, U, V)
         # The queries, (N, h, D, P), are scaled: there are P Q products.
         query = query.flatten(2).unflatten(1, split) / math.sqrt(split[1])
-        key = self.key(x).flatten(2).unflatten(1, split)  # (N, h, D, Q)
-        return query, key
+        return query, self.key(x).flatten(2).unflatten(1, split)  # keys (N, h, D, Q)
 
     def _mix_heads(self, means: Tensor) -> Tensor:
         """Mix the heads' means (N, h, B, C) to outputs (N, B, E)."""

@@ -165,7 +165,7 @@ class SELayer(nn.Module):
         )
 
 
-def _is_layer(layer: nn.Module, activation: type[nn.Module]) -> bool:
+def _is_layer(layer: ConvModule, activation: type[nn.Module]) -> bool:
     """Tell whether it is a 1x1 convolution with this activation, and nothing else."""
     return (
         type(layer) is ConvModule

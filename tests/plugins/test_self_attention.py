@@ -120,6 +120,7 @@ def test_from_conv_is_the_convolution(kernel, stride, dilation):
     [
         (nn.Conv2d(4, 4, 3, padding=1, groups=2), "groups=2 is not 1"),
         (nn.Conv2d(4, 4, 3), "padding=0 is not SAME padding"),
+        (nn.Conv2d(4, 4, 3, padding="valid"), "padding=0 is not SAME padding"),
         (nn.Conv2d(4, 4, (1, 3), padding=(0, 1)), "not the same in height and in"),
     ],
 )
@@ -128,8 +129,9 @@ def test_from_conv_refuses_what_it_cannot_be(conv, sentence):
         SelfAttention2d.from_conv(conv)
 
 
-def test_from_conv_knows_padding_by_name():
-    conv = nn.Conv2d(2, 3, 3, padding="same", bias=False)
+@pytest.mark.parametrize(("kernel", "padding"), [(3, "same"), (1, "valid")])
+def test_from_conv_knows_padding_by_name(kernel, padding):
+    conv = nn.Conv2d(2, 3, kernel, padding=padding, bias=False)
     x = torch.randn(1, 2, 6, 5)
     out, expected = SelfAttention2d.from_conv(conv)(x), conv(x)
     inner = (..., slice(1, -1), slice(1, -1))
