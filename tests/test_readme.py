@@ -9,8 +9,10 @@ from mmengine.registry import MODELS
 
 from nlse_mm.placement.entries import POSITIONS
 
-PYTHON = dict(snippets("python"))
+# The files of docs/own_plugin.md are run by tests/tools/test_own_plugin.py.
+PYTHON = {n: body for n, body in snippets("python") if "own_plugin" not in n}
 COMMANDS = dict(commands())
+PLACES = ("", "nlse_mm", "nlse_mm/checkpoint")  # what paths in the docs start from
 
 
 @pytest.mark.parametrize("body", PYTHON.values(), ids=PYTHON)
@@ -34,6 +36,16 @@ def test_a_command_names_what_is_there(words):
 def test_its_links_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_paths_in_the_map_of_the_code_exist():
+    for name in ("docs/architecture.md", "CONTRIBUTING.md"):
+        for path in re.findall(r"`([\w/]+(?:\.py|/))`", (ROOT / name).read_text()):
+            if path != "nlse_mm/plugins/my_block.py":
+                places = [
+                    ROOT / top / path for top in ("", "nlse_mm", "tests", "tools")
+                ]
+                assert any(place.exists() for place in places), f"{name}: {path}"
 
 
 def test_the_drawing_names_every_position_and_no_other():
