@@ -42,10 +42,8 @@ def test_the_paths_in_the_map_of_the_code_exist():
     for name in ("docs/architecture.md", "CONTRIBUTING.md"):
         for path in re.findall(r"`([\w/]+(?:\.py|/))`", (ROOT / name).read_text()):
             if path != "nlse_mm/plugins/my_block.py":
-                places = [
-                    ROOT / top / path for top in ("", "nlse_mm", "tests", "tools")
-                ]
-                assert any(place.exists() for place in places), f"{name}: {path}"
+                there = any((ROOT / top / path).exists() for top in PLACES)
+                assert there, f"{name}: {path}"
 
 
 def test_the_drawing_names_every_position_and_no_other():
