@@ -12,7 +12,7 @@ from nlse_mm.placement.entries import POSITIONS
 # The files of docs/own_plugin.md are run by tests/tools/test_own_plugin.py.
 PYTHON = {n: body for n, body in snippets("python") if "own_plugin" not in n}
 COMMANDS = dict(commands())
-PLACES = ("", "nlse_mm", "nlse_mm/checkpoint")  # what paths in the docs start from
+PLACES = ("", "nlse_mm", "nlse_mm/checkpoint", "tools/analysis")  # where paths start
 
 
 @pytest.mark.parametrize("body", PYTHON.values(), ids=PYTHON)
