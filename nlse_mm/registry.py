@@ -14,8 +14,8 @@ from .errors import MissingPackageError
 from .toolbox import TOOLBOXES, import_error, installed
 
 SCOPE = "nlse_mm"
-# Our folders that extend a toolbox, those of an installed one only.
-_FOLDERS = tuple(t.folder for t in TOOLBOXES if installed(t.scope))
+_EXTENDED = tuple(t for t in TOOLBOXES if installed(t.scope))
+_FOLDERS = tuple(t.folder for t in _EXTENDED)
 
 
 class _Registry(mmengine.Registry):
@@ -50,14 +50,17 @@ class _Registry(mmengine.Registry):
 
 def _child(name: str, *locations: str) -> mmengine.Registry:
     parent = getattr(mmengine, name)
-    return _Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
+    folders = [t.folder for t in _EXTENDED if name in t.adds_to]
+    return _Registry(
+        parent.name, parent=parent, scope=SCOPE, locations=[*locations, *folders]
+    )
 
 
-MODELS = _child("MODELS", "nlse_mm.plugins", "nlse_mm.backbones", *_FOLDERS)
-DATASETS = _child("DATASETS", *_FOLDERS)
-TRANSFORMS = _child("TRANSFORMS", *_FOLDERS)
-METRICS = _child("METRICS", "nlse_mm.analysis", *_FOLDERS)
-VISUALIZERS = _child("VISUALIZERS", *_FOLDERS)
+MODELS = _child("MODELS", "nlse_mm.plugins", "nlse_mm.backbones")
+DATASETS = _child("DATASETS")
+TRANSFORMS = _child("TRANSFORMS")
+METRICS = _child("METRICS", "nlse_mm.analysis")
+VISUALIZERS = _child("VISUALIZERS")
 HOOKS = _child("HOOKS", "nlse_mm.training", "nlse_mm.analysis")
 FUNCTIONS = _child("FUNCTIONS", "nlse_mm.training")
 

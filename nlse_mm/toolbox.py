@@ -30,6 +30,7 @@ class Toolbox:
         init: The function of ``apis`` that builds a model from a config.
         inference: The function of ``apis`` that runs a model on images.
         dump_metric: The metric that writes predictions to a file.
+        adds_to: MMEngine's registries that our folder adds to.
         lacks: Backbones of ours that it has no class for, and what to write instead.
     """
 
@@ -40,6 +41,7 @@ class Toolbox:
     init: str
     inference: str
     dump_metric: str
+    adds_to: tuple[str, ...]
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def module(self, name: str) -> ModuleType:
@@ -59,6 +61,7 @@ DETECTION = Toolbox(
     init="init_detector",
     inference="inference_detector",
     dump_metric="DumpDetResults",
+    adds_to=("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "VISUALIZERS"),
     lacks={"ResNetV1c": "the same backbone is nlse_mm.ResNet with deep_stem=True"},
 )
 SEGMENTATION = Toolbox(
@@ -69,6 +72,7 @@ SEGMENTATION = Toolbox(
     init="init_model",
     inference="inference_model",
     dump_metric="DumpResults",
+    adds_to=("MODELS", "DATASETS", "TRANSFORMS"),
 )
 TOOLBOXES = (DETECTION, SEGMENTATION)
 
@@ -105,8 +109,6 @@ def backbone_class(name: str) -> type:
     """
     if "." not in name:
         toolbox = active_toolbox()
-        if instead := toolbox.lacks.get(name):
-            raise UnknownNameError(f"{toolbox.title} has no {name}; {instead}")
         name = f"{toolbox.scope}.{name}"
     scope, _, wanted = name.partition(".")
     if not scope:
@@ -123,6 +125,9 @@ def backbone_class(name: str) -> type:
 
 
 def _why_missing(scope: str, name: str) -> str:
+    toolbox = find_toolbox(scope)
+    if toolbox and (instead := toolbox.lacks.get(name)):
+        return f"{toolbox.title} has no {name}; {instead}"
     if scope not in MODELS.children and not installed(scope):
         return f"{scope}.{name} is not found: {scope} isn't installed"
     own = MODELS if scope == MODELS.scope else MODELS.children.get(scope)

@@ -142,3 +142,29 @@ def test_one_broken_toolbox_leaves_the_other_alone():
         "ImportError: no ftfy here\n"
     )
     assert done.stdout == 2 * said, done.stderr
+
+
+def test_a_users_own_class_of_a_name_that_the_toolbox_lacks_is_found(in_mmdet):
+    from mmdet.registry import MODELS
+
+    own = type("ResNetV1c", (), {})
+    MODELS.register_module(name="ResNetV1c", module=own)
+    try:
+        assert backbone_class("ResNetV1c") is own
+    finally:
+        MODELS.module_dict.pop("ResNetV1c")
+    with pytest.raises(KeyError, match=r"nlse_mm\.ResNet with deep_stem=True"):
+        backbone_class("ResNetV1c")
+
+
+def test_a_broken_toolbox_is_not_blamed_for_what_its_folder_never_registers():
+    from nlse_mm import registry, toolbox
+
+    folders = {t.folder: t for t in toolbox.TOOLBOXES}
+    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "VISUALIZERS", "HOOKS"):
+        child = getattr(registry, name)
+        child.import_from_location()
+        there = {cls.__module__ for cls in child.module_dict.values()}
+        for location in set(child._locations) & folders.keys():
+            assert any(module.startswith(location) for module in there), name
+            assert name in folders[location].adds_to

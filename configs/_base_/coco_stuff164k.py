@@ -19,7 +19,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    # After the resizing: scores are counted at the photo's own size.
+    # After the resizing: scores are counted at the image's own size.
     dict(type='nlse_mm.LoadSegLabels', num_classes=171),
     dict(type='PackSegInputs')
 ]

@@ -30,7 +30,7 @@ class MatchedClassAccuracy(BaseMetric):
         prefix: First part of the results' names.
 
     Raises:
-        ValueError: If ``iou`` isn't a share, or the samples have no ground truth.
+        ConfigError: If ``iou`` isn't a share, or the samples have no ground truth.
     """
 
     default_prefix = "matched"

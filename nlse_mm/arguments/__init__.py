@@ -3,7 +3,16 @@
 from .checked import CONFIGS, checked, is_registered
 from .hints import fits
 from .names import near_names
-from .refusal import blame, frames_of, is_meant, is_raised, is_stock, last_of, refusal
+from .refusal import (
+    blame,
+    frames_of,
+    is_meant,
+    is_raised,
+    is_stock,
+    last_of,
+    message_of,
+    refusal,
+)
 from .stock import build_stock, stock_parameters
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "is_registered",
     "is_stock",
     "last_of",
+    "message_of",
     "near_names",
     "refusal",
     "stock_parameters",

@@ -112,10 +112,18 @@ def is_stock_module(name: str) -> bool:
     return name.split(".")[0] in _STOCK
 
 
-def _reason(error: Exception, frame: FrameType, number: int) -> str:
+def message_of(error: Exception) -> str:
+    """Return what an exception says, without MMEngine's advice for unknown names.
+
+    The advice is about modules of one's own, which the user may not have.
+    """
     # A KeyError's str() is the repr of its message.
     is_key = isinstance(error, KeyError) and len(error.args) == 1
-    message = str(error.args[0] if is_key else error) or _assertion(frame, number)
+    return str(error.args[0] if is_key else error).split(" Please check whether")[0]
+
+
+def _reason(error: Exception, frame: FrameType, number: int) -> str:
+    message = message_of(error) or _assertion(frame, number)
     return f"{type(error).__name__}: {' '.join(message.split())}"
 
 

@@ -22,3 +22,6 @@ __all__ = [
     "load_from_local",
     "load_state_dict_from",
 ]
+
+# For whoever imports this alone: published weights load by name, and MMEngine's files.
+install_checkpoint_loaders()

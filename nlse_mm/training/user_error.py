@@ -13,7 +13,7 @@ import mmengine.registry
 import mmengine.runner.runner
 import torch
 
-from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of
+from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of, message_of
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import why_broken
 
@@ -57,15 +57,13 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
 def user_error(error: Exception) -> str | None:
     """Return the sentence for a user error, None for a fault of the program."""
     if isinstance(error, ConfigError):
-        return " ".join(_without_traceback(error).split())
-    if _is_mmengines(error):
-        # A KeyError's str() is the repr of its message.
-        is_key = isinstance(error, KeyError) and len(error.args) == 1
-        message = str(error.args[0] if is_key else error)
-        # MMEngine's advice for an unknown name is about modules of one's own.
-        message = " ".join(message.split(" Please check whether")[0].split())
-        return _import_error_behind(message) or message
-    return _refused_by_a_toolbox(error)
+        message = _without_traceback(error)
+    elif _is_mmengines(error):
+        message = message_of(error)
+    else:
+        return _refused_by_a_toolbox(error)
+    message = " ".join(message.split())
+    return _import_error_behind(message) or message
 
 
 def _without_traceback(error: ConfigError) -> str:

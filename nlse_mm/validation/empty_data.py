@@ -9,12 +9,27 @@ from typing import Any
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.runner import Runner
 
-from nlse_mm.errors import ConfigError
+from nlse_mm.errors import (
+    CheckpointError,
+    ConfigError,
+    MissingFileError,
+    MissingPackageError,
+    UnknownNameError,
+)
 
 from .agreement import check_names
 from .class_names import classes_of, few, leaves
 
 _PARTS = ("train", "val", "test")
+
+
+# These say what is wrong, and it isn't a data set that a filter emptied.
+_ABOUT_OTHERS = (
+    CheckpointError,
+    MissingFileError,
+    MissingPackageError,
+    UnknownNameError,
+)
 
 
 @contextmanager
@@ -28,6 +43,8 @@ def explain_unusable_data(runner: Runner) -> Iterator[None]:
     """
     try:
         yield
+    except _ABOUT_OTHERS:
+        raise
     except (ValueError, TypeError, AssertionError, ArithmeticError) as error:
         frames = list(_frames(error))
         part = next(

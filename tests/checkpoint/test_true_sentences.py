@@ -1,5 +1,6 @@
 """What is installed and broken isn't said to be missing; nor what is there, absent."""
 
+import subprocess
 import sys
 
 import pytest
@@ -99,3 +100,21 @@ def test_a_resnet_behind_a_prefix_is_not_said_to_be_none(prefix):
 def test_what_is_no_resnet_is_said_to_be_none():
     with pytest.raises(CheckpointError, match="holds no weights of a ResNet: it has"):
         family_of(["blocks.0.attn.qkv.weight", "conv1.weight"], "a.pth")
+
+
+def test_published_names_are_known_to_whoever_imports_the_checkpoints_alone():
+    code = """
+import sys
+from nlse_mm.checkpoint import CheckpointError, load_state_dict_from
+assert 'nlse_mm.registry' not in sys.modules
+try:
+    load_state_dict_from('torchvision://nosuchname')
+except CheckpointError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "torchvision://nosuchname is not in MMEngine's table" in done.stdout, (
+        done.stderr
+    )

@@ -135,6 +135,9 @@ def test_an_image_that_its_annotation_doesnt_describe_is_not_written(
 def test_other_files_and_arguments_end_in_one_sentence(coco, tmp_path):
     with pytest.raises(ConfigError, match=r"panoptic_train2017\.json does not exist"):
         run(coco, "--splits", "train2017")
+    edit(coco, lambda content: content["categories"][1].pop("id"))
+    with pytest.raises(ConfigError, match=r"val2017\.json: categories\[1\] has no id"):
+        run(coco)
     edit(coco, lambda content: content.pop("categories"))
     with pytest.raises(ConfigError, match=r"val2017\.json has no categories"):
         run(coco)

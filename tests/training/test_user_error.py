@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import torch
+from mmengine.registry import MODELS
 from torch.utils.data import DataLoader, Dataset
 
 from nlse_mm import errors
@@ -142,3 +143,14 @@ def test_a_data_workers_fault_keeps_its_traceback(kind):
 def test_a_fault_raised_from_a_user_error_keeps_its_traceback():
     error = raised_in_worker(Raises(ValueError("no"), errors.ConfigError(SENTENCE)))
     assert user_error(error) is None
+
+
+def test_mmengines_advice_for_an_unknown_name_is_left_out(in_mmdet):
+    plain = dict(type="mmdet.ResNet", depth=18, norm_cfg=dict(type="Nope"))
+    base = dict(plain, type="nlse_mm.WithPlugins", base="ResNet", plugins=[])
+    for config in (dict(type="mmdet.Nope"), base):
+        with pytest.raises((KeyError, ValueError)) as caught:
+            MODELS.build(config)
+        sentence = user_error(caught.value)
+        assert "Nope" in sentence
+        assert "Please check whether" not in sentence

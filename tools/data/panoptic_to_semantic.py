@@ -52,6 +52,14 @@ def convert(args: argparse.Namespace, split: str) -> list[str]:
     file = f"{source}.json"
     content = read_coco(file, required=("annotations", "categories"))
     annotations, categories = content["annotations"], content["categories"]
+    for name, key in (
+        ("categories", "id"),
+        ("annotations", "file_name"),
+        ("annotations", "segments_info"),
+    ):
+        for i, entry in enumerate(content[name]):
+            if key not in entry:
+                raise ConfigError(f"{file}: {name}[{i}] has no {key}")
     indices = {category["id"]: i for i, category in enumerate(categories)}
     if len(indices) > NOTHING:
         raise ConfigError(
