@@ -1,4 +1,4 @@
-"""The far-cue models: the trunk can't see the mark, a block can."""
+"""The far-cue models: the backbone can't see the mark, a block can."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def load(name):
 
 
 def scores(name, cue, seed=0):
-    """Class scores at the squares of two pictures that differ in the mark alone.
+    """Class scores at the squares of two images that differ in the mark alone.
 
     The zero-initialised last layers of the blocks are given weights first: at the start
     no block does anything.
@@ -37,17 +37,17 @@ def scores(name, cue, seed=0):
         if "se_layer.conv2" in key:
             parameter.data *= 20  # a gate that is not 0.5 everywhere
     model.eval().double()  # a Gaussian's weights on far cells are small at the start
-    pictures, boxes = [], None
+    images, boxes = [], None
     for colour in make_far_cue.COLOURS:
-        picture, boxes = make_far_cue.draw(np.random.default_rng(3), colour, cue)
-        half = mmcv.imrescale(picture, (128, 64))  # as the config's pipeline
-        pictures.append(torch.from_numpy(half).permute(2, 0, 1))
+        image, boxes = make_far_cue.draw(np.random.default_rng(3), colour, cue)
+        half = mmcv.imrescale(image, (128, 64))  # as the config's pipeline
+        images.append(torch.from_numpy(half).permute(2, 0, 1))
     x, y, w, h = torch.tensor(boxes, dtype=torch.float).T / 2
     # As large as a box may be that still is assigned to its square (IoU 0.5).
     grow = (2**0.5 - 1) / 2
     rois = torch.stack([x - grow * w, y - grow * h, x + w + grow * w, y + h + grow * h])
     rois = torch.cat([rois.new_zeros(1, len(boxes)), rois]).T.contiguous().double()
-    inputs = model.data_preprocessor(dict(inputs=pictures))["inputs"].double()
+    inputs = model.data_preprocessor(dict(inputs=images))["inputs"].double()
     with torch.no_grad():
         # One by one: a kernel for a batch may round otherwise.
         return [
@@ -58,12 +58,12 @@ def scores(name, cue, seed=0):
         ]
 
 
-def reach(trunk):
+def reach(backbone):
     """The pixels that a cell of the last map sees to each side of its own centre."""
     size = step = 1
-    layers = [trunk.conv1, trunk.maxpool]
-    for stage in trunk.res_layers:
-        for block in getattr(trunk, stage):
+    layers = [backbone.conv1, backbone.maxpool]
+    for stage in backbone.res_layers:
+        for block in getattr(backbone, stage):
             layers += [block.conv1, block.conv2]
     for layer in layers:
         kernel, stride = (

@@ -85,11 +85,11 @@ def test_the_config_of_both_adds_the_non_local_configs_block():
 
 @pytest.mark.parametrize("name", ["mask_rcnn_r18_se", "mask_rcnn_r18_se_nl"])
 def test_the_tiny_ones_have_eight_se_layers_that_train(name):
-    trunk = backbone(load(f"tiny/{name}"))
-    layers = [m for n, m in trunk.named_modules() if n.endswith("se_layer")]
+    built = backbone(load(f"tiny/{name}"))
+    layers = [m for n, m in built.named_modules() if n.endswith("se_layer")]
     assert len(layers) == 8
     assert all(p.requires_grad for layer in layers for p in layer.parameters())
-    assert hasattr(trunk.layer3[0], "nonlocal_block") == name.endswith("nl")
+    assert hasattr(built.layer3[0], "nonlocal_block") == name.endswith("nl")
 
 
 @pytest.mark.parametrize("path", WITH_SE_WEIGHTS, ids=lambda path: path.stem)

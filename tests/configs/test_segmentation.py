@@ -76,10 +76,10 @@ def test_an_se_trunk_is_dilated_as_the_stock_trunk():
     geometry = [
         {
             name: (conv.stride, conv.dilation, conv.padding)
-            for name, conv in trunk.named_modules()
+            for name, conv in backbone.named_modules()
             if isinstance(conv, Conv2d) and "se_layer" not in name
         }
-        for trunk in (se, stock)
+        for backbone in (se, stock)
     ]
     assert geometry[0] == geometry[1]
     assert geometry[0]["layer4.1.conv2"] == ((1, 1), (4, 4), (4, 4))
@@ -139,14 +139,14 @@ def test_its_tta_sees_a_photo_and_its_mirror_image_and_keeps_the_labels(name, tm
     pytest.importorskip("mmseg")
     config = load(name)
     assert config.tta_model.type == "SegTTAModel"
-    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     labels = np.ones((40, 60), np.uint8)
     labels[0, 0] = 3
-    cv2.imwrite(str(tmp_path / "photo.png"), photo)
+    cv2.imwrite(str(tmp_path / "image.png"), image)
     cv2.imwrite(str(tmp_path / "labels.png"), labels)
     from_one = "ade20k" in name  # 0 is no label there
     info = dict(
-        img_path=str(tmp_path / "photo.png"),
+        img_path=str(tmp_path / "image.png"),
         seg_map_path=str(tmp_path / "labels.png"),
         label_map=None,
         reduce_zero_label=from_one,

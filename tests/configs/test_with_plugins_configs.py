@@ -1,4 +1,4 @@
-"""The configs of Swin and HRNet: the baselines', with plugins on the trunk's maps."""
+"""The configs of Swin and HRNet: the baselines', with plugins on maps."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ def launch(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def mistake(launch, capfd):
+def sentence_of(launch, capfd):
     """Run a tool that has to refuse, and return its sentence."""
 
     def run(script, *arguments):

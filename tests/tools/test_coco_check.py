@@ -376,7 +376,7 @@ def people():
     ],
 )
 def test_a_keypoint_evaluators_file_is_checked_before_the_first_step(
-    mistake, change, words
+    sentence_of, change, words
 ):
     Path("train2017").mkdir()
     Path("val2017").mkdir()
@@ -385,11 +385,11 @@ def test_a_keypoint_evaluators_file_is_checked_before_the_first_step(
     change(found)
     Path("truth.json").write_text(json.dumps(found))
     Path("config.py").write_text(KEYPOINTS)
-    assert words in mistake("train.py", "config.py", "--work-dir", "work")
+    assert words in sentence_of("train.py", "config.py", "--work-dir", "work")
 
 
 @pytest.mark.parametrize("key", ["train", "val"])
-def test_the_launcher_says_that_a_file_is_cut_short(mistake, key):
+def test_the_launcher_says_that_a_file_is_cut_short(sentence_of, key):
     for name in ("train", "val"):
         Path(f"{name}.json").write_text(TEXT[:300] if name == key else TEXT)
     loaders = "".join(
@@ -401,6 +401,6 @@ def test_the_launcher_says_that_a_file_is_cut_short(mistake, key):
         f"_base_ = '{CONFIGS}/tiny/mask_rcnn_r18.py'\n{loaders}"
         "val_evaluator = dict(ann_file='val.json')\n"
     )
-    said = mistake("train.py", "config.py", "--work-dir", "work")
+    said = sentence_of("train.py", "config.py", "--work-dir", "work")
     assert f"error: {key}.json is cut short" in said
     assert said.endswith(f"({key}_dataloader.dataset.ann_file)")

@@ -56,7 +56,7 @@ def log():
     return [line.split() for line in Path("log").read_text().splitlines()]
 
 
-def mistake(call, capfd, *words):
+def sentence_of(call, capfd, *words):
     with pytest.raises(SystemExit) as ended:
         call(*words)
     assert ended.value.code == 2
@@ -185,7 +185,7 @@ def test_a_training_that_was_killed_is_resumed_through_the_launchers(
 
 def test_bad_input_ends_in_one_sentence(toy, capfd):
     def said(*words):
-        return mistake(toy, capfd, *words, "--work-dir", "w")
+        return sentence_of(toy, capfd, *words, "--work-dir", "w")
 
     assert said("no.py").startswith("the config no.py does not exist")
     assert said("base.py", "base.py").startswith("two configs have the same name")
@@ -209,28 +209,28 @@ def test_bad_input_ends_in_one_sentence(toy, capfd):
 def test_results_of_other_settings_are_not_taken_for_these(toy, capfd):
     toy("base.py", "--work-dir", "w")
     words = ("base.py", "--work-dir", "w")
-    assert "with other settings" in mistake(toy, capfd, *words, "--processes", 2)
+    assert "with other settings" in sentence_of(toy, capfd, *words, "--processes", 2)
     options = ("--cfg-options", "model.depth=18")
-    assert "with other settings" in mistake(toy, capfd, *words, *options)
+    assert "with other settings" in sentence_of(toy, capfd, *words, *options)
     write_config("base", 0.6)
-    assert "with other settings" in mistake(toy, capfd, *words)
+    assert "with other settings" in sentence_of(toy, capfd, *words)
     assert len(log()) == 3
 
 
 def test_a_failing_launcher_stops_it_with_its_own_sentence(toy, capfd):
     write_config("wrong", 0, "fault = 2\n")
     write_config("broken", 0, "fault = 1\n")
-    said = mistake(toy, capfd, "base.py", "wrong.py", "same.py", "--work-dir", "w")
+    said = sentence_of(toy, capfd, "base.py", "wrong.py", "same.py", "--work-dir", "w")
     assert said == "wrong, seed 0: the toy has a fault"
     assert [line[1] for line in log()] == ["base", "base", "base", "wrong"]
     write_config("late", 0.4, "fault_of_seed = 1\n")
     words = ("base.py", "late.py", "--seeds", 0, 1, "--work-dir", "v")
-    assert mistake(toy, capfd, *words).startswith("late, seed 1")
+    assert sentence_of(toy, capfd, *words).startswith("late, seed 1")
     assert [
         line.split(",")[:2]
         for line in Path("v/comparison.csv").read_text().splitlines()[1:]
     ] == [["base", "toy/score"], ["late", "toy/score"]]
-    said = mistake(toy, capfd, "broken.py", "--work-dir", "w")
+    said = sentence_of(toy, capfd, "broken.py", "--work-dir", "w")
     assert said.startswith("broken, seed 0 ended with exit code 1: error: the toy has")
 
 
@@ -238,7 +238,7 @@ def test_two_comparisons_do_not_work_in_one_folder(toy, capfd):
     Path("w").mkdir()
     with Path("w/.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        said = mistake(toy, capfd, "base.py", "--work-dir", "w")
+        said = sentence_of(toy, capfd, "base.py", "--work-dir", "w")
     assert said == "another comparison is working in w"
 
 

@@ -124,8 +124,10 @@ BOXES = [
 
 
 @pytest.mark.parametrize(("options", "words"), BOXES, ids=[words for _, words in BOXES])
-def test_settings_of_a_detection_that_differ_end_a_training(mistake, options, words):
-    said = mistake("train.py", "boxes.py", "--cfg-options", *options.split())
+def test_settings_of_a_detection_that_differ_end_a_training(
+    sentence_of, options, words
+):
+    said = sentence_of("train.py", "boxes.py", "--cfg-options", *options.split())
     assert words in said
 
 
@@ -142,12 +144,12 @@ POINTS_WRONG = [
 @pytest.mark.parametrize(
     ("options", "words"), POINTS_WRONG, ids=[words for _, words in POINTS_WRONG]
 )
-def test_settings_of_keypoints_that_differ_end_a_training(mistake, options, words):
-    said = mistake("train.py", "points.py", "--cfg-options", *options.split())
+def test_settings_of_keypoints_that_differ_end_a_training(sentence_of, options, words):
+    said = sentence_of("train.py", "points.py", "--cfg-options", *options.split())
     assert words in said
 
 
-def test_keypoints_of_another_order_in_the_validation_end_a_training(mistake):
+def test_keypoints_of_another_order_in_the_validation_end_a_training(sentence_of):
     other = (POINTS[2], *POINTS[:2])
     write_coco("other", ("cup",), other)
     text = KEYPOINTS + (
@@ -157,15 +159,15 @@ def test_keypoints_of_another_order_in_the_validation_end_a_training(mistake):
     )
     Path("points.py").write_text(text)
     words = "'tail' is number 0 in val_dataloader.dataset ('tail', 'left_end', 'right"
-    assert words in mistake("train.py", "points.py")
+    assert words in sentence_of("train.py", "points.py")
 
 
 @pytest.mark.parametrize("config", ["boxes.py", "points.py"])
-def test_an_image_that_exif_turns_ends_a_training(mistake, config):
+def test_an_image_that_exif_turns_ends_a_training(sentence_of, config):
     exif = Image.Exif()
     exif[0x0112] = 8
     Image.new("RGB", (WIDTH, HEIGHT)).save("data/1.jpg", exif=exif)
-    said = mistake("train.py", config)
+    said = sentence_of("train.py", config)
     assert "1.jpg is 64 x 48 (H x W), but data/" in said
     assert "says 48 x 64; its EXIF orientation turns it" in said
 
@@ -179,11 +181,11 @@ def checkpoint():
     return "epoch.pth"
 
 
-def test_a_test_on_more_classes_than_the_models_is_refused(mistake, checkpoint):
+def test_a_test_on_more_classes_than_the_models_is_refused(sentence_of, checkpoint):
     write_coco("val", (*CLASSES, "cup"))
     names = ",".join((*CLASSES, "cup"))
     option = f"test_dataloader.dataset.metainfo.classes={names}"
-    said = mistake("test.py", "boxes.py", checkpoint, "--cfg-options", option)
+    said = sentence_of("test.py", "boxes.py", checkpoint, "--cfg-options", option)
     assert "num_classes=6, but test_dataloader.dataset has 7 classes" in said
 
 

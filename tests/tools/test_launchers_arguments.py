@@ -34,14 +34,14 @@ def plugin(**changes):
 
 
 @pytest.fixture
-def refused(mistake, monkeypatch):
+def refused(sentence_of, monkeypatch):
     """What train.py says of a config with this model."""
     monkeypatch.syspath_prepend(str(TOY))
 
     def run(model, *options):
         base = str(TOY / "config.py")
         Path("wrong.py").write_text(CONFIG.format(base=base, model=model))
-        return mistake("train.py", "wrong.py", "--work-dir", "work", *options)
+        return sentence_of("train.py", "wrong.py", "--work-dir", "work", *options)
 
     return run
 
@@ -126,13 +126,15 @@ def test_a_wrong_argument_of_a_backbone(refused, model, words):
         ),
     ],
 )
-def test_a_wrong_argument_elsewhere(mistake, monkeypatch, options, words):
+def test_a_wrong_argument_elsewhere(sentence_of, monkeypatch, options, words):
     monkeypatch.syspath_prepend(str(TOY))
     text = f"_base_ = {str(TOY / 'config.py')!r}\ncustom_hooks = [dict(interval='x')]\n"
     if "custom_hooks" not in options[0]:
         text = text.replace("[dict(interval='x')]", "[]")
     Path("wrong.py").write_text(text)
-    said = mistake("train.py", "wrong.py", "--work-dir", "w", "--cfg-options", *options)
+    said = sentence_of(
+        "train.py", "wrong.py", "--work-dir", "w", "--cfg-options", *options
+    )
     assert words in said
 
 

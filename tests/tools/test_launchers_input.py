@@ -1,4 +1,4 @@
-"""A mistake on the command line or in a config ends in one sentence."""
+"""A sentence_of on the command line or in a config ends in one sentence."""
 
 from pathlib import Path
 
@@ -67,8 +67,8 @@ def _here(launch, monkeypatch):
     ],
     ids=lambda value: None if isinstance(value, str) else str(value[-1])[-20:],
 )
-def test_train_refuses(mistake, arguments, words):
-    assert words in mistake("train.py", *arguments, "--work-dir", "work")
+def test_train_refuses(sentence_of, arguments, words):
+    assert words in sentence_of("train.py", *arguments, "--work-dir", "work")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_train_refuses(mistake, arguments, words):
         ("default_scope=brokenimages", "and the DATASETS of brokenimages"),
     ],
 )
-def test_train_tells_the_import_error_of_a_broken_toolbox(mistake, option, words):
+def test_train_tells_the_import_error_of_a_broken_toolbox(sentence_of, option, words):
     for kind in ("models", "images"):
         registry = dict(models="MODELS", images="DATASETS")[kind]
         folder = Path(f"broken{kind}")
@@ -99,7 +99,7 @@ def test_train_tells_the_import_error_of_a_broken_toolbox(mistake, option, words
         )
     Path("brokenbox").mkdir()
     Path("brokenbox/__init__.py").write_text("import no_such_dependency")
-    said = mistake(
+    said = sentence_of(
         "train.py", TOY / "config.py", "--work-dir", "work", "--cfg-options", option
     )
     assert words in said
@@ -107,9 +107,9 @@ def test_train_tells_the_import_error_of_a_broken_toolbox(mistake, option, words
 
 
 @without_gpu
-def test_train_refuses_amp_without_a_gpu(mistake):
+def test_train_refuses_amp_without_a_gpu(sentence_of):
     words = "--amp needs a GPU, and PyTorch sees none here"
-    assert words in mistake("train.py", TOY / "config.py", "--amp")
+    assert words in sentence_of("train.py", TOY / "config.py", "--amp")
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_train_refuses_amp_without_a_gpu(mistake):
         ("cfg.sub_sampel", "True", "sub_sampel"),
     ],
 )
-def test_train_refuses_a_plugin_line(mistake, key, value, words):
+def test_train_refuses_a_plugin_line(sentence_of, key, value, words):
     option = f"model.plugins.0.{key}={value}"
     work = ("--work-dir", "work", "--cfg-options")
-    assert words in mistake("train.py", "plugged.py", *work, option)
+    assert words in sentence_of("train.py", "plugged.py", *work, option)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_train_refuses_a_plugin_line(mistake, key, value, words):
         ("other.pth", ["--tta"], "--tta needs tta_model"),
     ],
 )
-def test_test_refuses(mistake, checkpoint, options, words):
+def test_test_refuses(sentence_of, checkpoint, options, words):
     config = TOY / "config.py"
-    said = mistake("test.py", config, checkpoint, "--work-dir", "work", *options)
+    said = sentence_of("test.py", config, checkpoint, "--work-dir", "work", *options)
     assert words in said
 
 

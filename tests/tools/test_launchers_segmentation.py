@@ -38,8 +38,8 @@ def _here(launch):
         Path("data", split).mkdir(parents=True)
         Path("data/semantic", split).mkdir(parents=True)
         for n in range(4):
-            photo = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-            cv2.imwrite(f"data/{split}/{n}.jpg", photo)
+            image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+            cv2.imwrite(f"data/{split}/{n}.jpg", image)
             labels = rng.integers(0, 7, (HEIGHT, WIDTH), np.uint8)
             cv2.imwrite(f"data/semantic/{split}/{n}.png", labels)
 
@@ -69,7 +69,7 @@ def out_of_range(labels):
     ids=["out of range", "size", "missing"],
 )
 def test_bad_labels_end_a_training_with_the_name_of_the_file(
-    mistake, change, words, workers
+    sentence_of, change, words, workers
 ):
     path = Path("data/semantic/train2017/3.png")
     labels = change(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
@@ -78,34 +78,34 @@ def test_bad_labels_end_a_training_with_the_name_of_the_file(
         cv2.imwrite(str(path), labels)
     option = f"train_dataloader.num_workers={workers}"
     persistent = "train_dataloader.persistent_workers=False"
-    said = mistake("train.py", "leaf.py", "--cfg-options", option, persistent)
+    said = sentence_of("train.py", "leaf.py", "--cfg-options", option, persistent)
     assert str(path) in said
     assert words in said
 
 
 def test_a_fault_in_a_data_worker_keeps_its_traceback(launch):
-    Path("data/train2017/3.jpg").write_bytes(b"not a photo")
+    Path("data/train2017/3.jpg").write_bytes(b"not a image")
     with pytest.raises(Exception, match="in DataLoader worker process"):
         launch("train.py", "leaf.py")
 
 
-def test_bad_labels_end_a_test(mistake, checkpoint):
+def test_bad_labels_end_a_test(sentence_of, checkpoint):
     labels = np.full((HEIGHT, WIDTH), 7, np.uint8)
     cv2.imwrite("data/semantic/val2017/2.png", labels)
     for options in ([], ["--tta"]):
-        said = mistake("test.py", "leaf.py", checkpoint, *options)
+        said = sentence_of("test.py", "leaf.py", checkpoint, *options)
         assert "val2017/2.png have 7, but num_classes=7 allows 0 to 6" in said
 
 
-def test_the_error_of_a_later_process_is_said_too(mistake, monkeypatch):
+def test_the_error_of_a_later_process_is_said_too(sentence_of, monkeypatch):
     cv2.imwrite("data/semantic/train2017/3.png", np.full((HEIGHT, WIDTH), 9, np.uint8))
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert "3.png have 9" in mistake("train.py", "leaf.py")
+    assert "3.png have 9" in sentence_of("train.py", "leaf.py")
 
 
-def test_a_checkpoint_for_other_classes_is_not_tested(mistake, checkpoint):
+def test_a_checkpoint_for_other_classes_is_not_tested(sentence_of, checkpoint):
     classes = "model.decode_head.num_classes=5"
-    said = mistake("test.py", "leaf.py", checkpoint, "--cfg-options", classes)
+    said = sentence_of("test.py", "leaf.py", checkpoint, "--cfg-options", classes)
     assert "another number of classes or channels" in said
     assert "decode_head.conv_seg.bias is (7,), the model's is (5,)" in said
 
@@ -138,7 +138,7 @@ def test_miou_is_a_count_of_the_pixels_that_were_predicted(launch, checkpoint, t
 
 
 def test_show_dir_gets_a_picture_of_every_image(launch, checkpoint):
-    options = ["--work-dir", "w", "--show-dir", "pictures"]
+    options = ["--work-dir", "w", "--show-dir", "images"]
     launch("test.py", "leaf.py", checkpoint, *options)
-    found = {path.name.split(".")[0] for path in Path("pictures").rglob("*.png")}
+    found = {path.name.split(".")[0] for path in Path("images").rglob("*.png")}
     assert found == {f"test_{n}" for n in range(4)}

@@ -94,10 +94,10 @@ def test_a_name_that_begins_like_a_wrapper_is_not_cut(launch, loaded, monkeypatc
     assert values(loaded[0]) == {0.5}
 
 
-def test_a_test_names_the_way_round_and_takes_it(launch, mistake, loaded, capfd):
+def test_a_test_names_the_way_round_and_takes_it(launch, sentence_of, loaded, capfd):
     lacking = {k: v for k, v in weights().items() if not k.startswith("head.")}
     torch.save(dict(state_dict=lacking), "a.pth")
-    said = mistake("test.py", CONFIG, "a.pth", *WORK)
+    said = sentence_of("test.py", CONFIG, "a.pth", *WORK)
     assert (
         "missing keys: all of head (--cfg-options check_weights=False goes on" in said
     )
@@ -107,18 +107,18 @@ def test_a_test_names_the_way_round_and_takes_it(launch, mistake, loaded, capfd)
 
 
 @pytest.mark.parametrize("content", [{}, dict(state_dict=None), dict(model=weights())])
-def test_the_way_round_is_taken_even_with_nothing_to_load(launch, mistake, content):
+def test_the_way_round_is_taken_even_with_nothing_to_load(launch, sentence_of, content):
     torch.save(content, "a.pth")
-    assert " weights" in mistake("test.py", CONFIG, "a.pth", *WORK)
+    assert " weights" in sentence_of("test.py", CONFIG, "a.pth", *WORK)
     launch("test.py", CONFIG, "a.pth", *WORK, *ANYWAY)
 
 
-def test_the_way_round_is_true_or_false(mistake):
+def test_the_way_round_is_true_or_false(sentence_of):
     torch.save(weights(), "a.pth")
     option = ("--cfg-options", "check_weights=maybe")
     sentence = "check_weights='maybe' is neither True nor False"
-    assert sentence in mistake("test.py", CONFIG, "a.pth", *WORK, *option)
-    assert sentence in mistake("train.py", CONFIG, *WORK, *option)
+    assert sentence in sentence_of("test.py", CONFIG, "a.pth", *WORK, *option)
+    assert sentence in sentence_of("train.py", CONFIG, *WORK, *option)
 
 
 def test_a_training_starts_from_half_a_checkpoint_with_a_warning(launch, loaded, capfd):
@@ -129,10 +129,10 @@ def test_a_training_starts_from_half_a_checkpoint_with_a_warning(launch, loaded,
     assert Path("work/epoch_1.pth").is_file()
 
 
-def test_a_training_from_nothing_that_fits_can_be_had_if_asked_for(launch, mistake):
+def test_a_training_from_nothing_that_fits_can_be_had_if_asked_for(launch, sentence_of):
     torch.save(weights(prefix="model."), "a.pth")
     options = ("--cfg-options", SHORT, "load_from=a.pth")
-    said = mistake("train.py", CONFIG, *WORK, *options)
+    said = sentence_of("train.py", CONFIG, *WORK, *options)
     assert "its keys match behind 'model.': save them without that" in said
     launch("train.py", CONFIG, *WORK, *options, "check_weights=False")
     assert Path("work/epoch_1.pth").is_file()

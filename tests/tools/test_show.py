@@ -165,9 +165,9 @@ def test_blocks_on_regions_are_left_out_unless_they_are_named(
         (["--at", "5,5", "--out", "a.docx"], "--out a.docx does not end in one of"),
     ],
 )
-def test_a_wrong_option_is_refused(arguments, sentence, image, mistake):
+def test_a_wrong_option_is_refused(arguments, sentence, image, sentence_of):
     pytest.importorskip("mmseg")
-    said = mistake("analysis/show_attention.py", image, SEGMENTATION, *arguments)
+    said = sentence_of("analysis/show_attention.py", image, SEGMENTATION, *arguments)
     assert sentence in said
 
 
@@ -177,7 +177,7 @@ def test_what_is_no_point_is_refused(image, launch, capsys):
     assert "'5;5' is not a pixel X,Y such as 120,80" in capsys.readouterr().err
 
 
-def test_what_cannot_be_read_is_refused(image, tmp_path, mistake):
+def test_what_cannot_be_read_is_refused(image, tmp_path, sentence_of):
     pytest.importorskip("mmseg")
     no_image = tmp_path / "text.jpg"
     no_image.write_text("no image")
@@ -188,24 +188,24 @@ def test_what_cannot_be_read_is_refused(image, tmp_path, mistake):
         ([image, tmp_path / "no.py", *at], "no.py does not exist"),
         ([image, SEGMENTATION, tmp_path / "no.pth", *at], "no.pth does not exist"),
     ):
-        assert sentence in mistake("analysis/show_attention.py", *arguments)
+        assert sentence in sentence_of("analysis/show_attention.py", *arguments)
 
 
 def test_models_without_blocks_and_other_models_weights_are_refused(
-    image, data, weights, mistake
+    image, data, weights, sentence_of
 ):
     pytest.importorskip("mmseg")
     se, nl = TINY / "fcn_r18_se.py", SEGMENTATION
     at = ["--at", "1,1"]
-    said = mistake("analysis/show_attention.py", image, se, *at)
+    said = sentence_of("analysis/show_attention.py", image, se, *at)
     assert "EncoderDecoder has no nlse_mm.NonLocal2d block" in said
     arguments = [se, weights(se), data / "val2017"]
-    said = mistake("analysis/attention_statistics.py", *arguments)
+    said = sentence_of("analysis/attention_statistics.py", *arguments)
     assert "EncoderDecoder has no nlse_mm.NonLocal2d block" in said
     arguments = [nl, weights(nl), data / "val2017"]
-    said = mistake("analysis/show_excitation.py", *arguments)
+    said = sentence_of("analysis/show_excitation.py", *arguments)
     assert "EncoderDecoder has no nlse_mm.SELayer" in said
-    said = mistake("analysis/show_attention.py", image, nl, weights(DETECTION), *at)
+    said = sentence_of("analysis/show_attention.py", image, nl, weights(DETECTION), *at)
     assert "is a checkpoint of another model" in said
 
 
@@ -259,7 +259,7 @@ def test_every_class_of_a_single_image_counts():
     assert by_frequency([one, other]) == ["c", "a", "b"]
 
 
-def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
+def test_wrong_data_is_refused(data, weights, sentence_of, tmp_path):
     pytest.importorskip("mmseg")
     config = TINY / "fcn_r18_se.py"
     arguments = ["analysis/show_excitation.py", config, weights(config)]
@@ -281,4 +281,4 @@ def test_wrong_data_is_refused(data, weights, mistake, tmp_path):
         ([alone], "val2017"),
         ([text], "text.json is not a COCO instances file"),
     ):
-        assert sentence in mistake(*arguments, *extra)
+        assert sentence in sentence_of(*arguments, *extra)

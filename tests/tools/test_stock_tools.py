@@ -59,7 +59,7 @@ def data(tmp_path_factory):
 def leaf(data):
     path = data.parent / "stock_with_lines.py"
     text = LEAF.replace("DATA", str(data))
-    # The stock pipeline makes 800 x 1333 of every picture.
+    # The stock pipeline makes 800 x 1333 of every image.
     text += "".join(
         f"{name}_dataloader['dataset']['pipeline'] = [\n"
         "    dict(type='LoadImageFromFile'),\n"
