@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 import nlse_mm.ops  # noqa: F401  adds the formulas of our operations
 from nlse_mm.errors import ConfigError
+from nlse_mm.ops.older_torch import FLOP_FORMULAS
 
 from .uncountable import why_uncountable
 
@@ -119,7 +119,7 @@ class _Counter(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(func._overloadpacket):
+        if formula := FLOP_FORMULAS.get(func._overloadpacket):
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
         return out
 

@@ -5,10 +5,10 @@ Shapes: N batch, P queries, Q keys, E channels of values.
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from .context import Context
 from .derivatives import derivatives
+from .older_torch import flop_formula, operation
 from .precision import common_dtype
 from .tracing import needs_formula
 
@@ -65,7 +65,7 @@ def _formula(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     return weights @ value / b.shape[1]  # (N, P, E)
 
 
-@torch.library.custom_op("nlse_mm::concatenation_attention", mutates_args=())
+@operation("concatenation_attention")
 def _attend(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     out = value.new_empty(*a.shape, value.shape[2])  # (N, P, E)
     suffix = _SuffixSums(-a, b)
@@ -82,7 +82,7 @@ def _(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     return value.new_empty(*a.shape, value.shape[2])  # (N, P, E)
 
 
-@torch.library.custom_op("nlse_mm::concatenation_attention_backward", mutates_args=())
+@operation("concatenation_attention_backward")
 def _attend_backward(
     grad: Tensor, a: Tensor, b: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,14 +124,14 @@ def _backward(ctx: Context, grad: Tensor) -> tuple[Tensor, ...]:
 _attend.register_autograd(_backward, setup_context=_save)
 
 
-@register_flop_formula(torch.ops.nlse_mm.concatenation_attention)
+@flop_formula("concatenation_attention")
 def _flops(a: torch.Size, b: torch.Size, value: torch.Size, **_others: object) -> int:
     """Count one product for each value, to weight it, and one for each output."""
     (n, p), (_, q, e) = a, value
     return 2 * n * (p + q) * e
 
 
-@register_flop_formula(torch.ops.nlse_mm.concatenation_attention_backward)
+@flop_formula("concatenation_attention_backward")
 def _backward_flops(
     grad: torch.Size, a: torch.Size, b: torch.Size, value: torch.Size, **_others: object
 ) -> int:

@@ -7,6 +7,7 @@ values.
 import torch
 from torch import Tensor
 
+from .older_torch import is_compiling
 from .precision import common_dtype
 from .tracing import is_recording
 
@@ -57,7 +58,7 @@ def _weights_cost_less(query: Tensor, value: Tensor) -> bool:
         return False
     (_, p, d), (_, q, e) = query.shape, value.shape
     less = p * q * (d + e) < (p + q) * d * e
-    if torch.compiler.is_compiling():
+    if is_compiling():
         # Imported here: it imports SymPy, which only a compilation needs.
         from torch.fx.experimental.symbolic_shapes import statically_known_true
 

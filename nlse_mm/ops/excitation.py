@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .context import Context
 from .layout import memory_format
+from .older_torch import is_compiling
 from .precision import no_autocast
 from .tracing import needs_formula
 
@@ -70,7 +71,7 @@ def excite_add_relu(
         tensor([1.5000, 0.0000])
     """
     # A compiler fuses the plain formula by itself.
-    graph = torch.compiler.is_compiling() or needs_formula()
+    graph = is_compiling() or needs_formula()
     tensors = [t for t in (x, identity, *weights) if t is not None]
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if trains and not graph and _all_of_full_precision(tensors):

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from .older_torch import autocast_dtype, is_autocast_enabled
+
 
 def common_dtype(*tensors: Tensor) -> torch.dtype:
     """Find the dtype to multiply in: autocast's where it is on; else the widest.
@@ -22,14 +24,14 @@ def common_dtype(*tensors: Tensor) -> torch.dtype:
         widest = torch.promote_types(widest, tensor.dtype)
     # Autocast leaves double precision alone in PyTorch's own products, too.
     if widest != torch.float64 and is_autocast(tensors[0]):
-        return torch.get_autocast_dtype(tensors[0].device.type)
+        return autocast_dtype(tensors[0].device.type)
     return widest
 
 
 def is_autocast(x: Tensor) -> bool:
     """Tell whether autocast is on for the device of ``x``."""
     # Autocast raises for ``meta``, on which models are counted and built.
-    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
+    return x.device.type != "meta" and is_autocast_enabled(x.device.type)
 
 
 def no_autocast(x: Tensor) -> AbstractContextManager:

@@ -7,8 +7,8 @@ values.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .older_torch import flash_takes, only_flash
 from .precision import common_dtype
 from .softmax_chunks import attend, formula
 from .tracing import needs_formula
@@ -27,8 +27,8 @@ def softmax_attention(
     doesn't overflow.
 
     Which way, by rule: in graphs written to files and under ``torch.func``, the formula
-    as it stands; on a GPU in 32 bits or fewer, PyTorch's fused kernels; else chunks of
-    queries.
+    as it stands; on a GPU in 16 bits, PyTorch's flash kernel where it takes them; else
+    chunks of queries.
 
     Costs P Q (D + E) multiplications an image. The weights exist a chunk at a time and
     are computed again for the gradients, so memory grows with P + Q, not with P * Q. A
@@ -52,28 +52,45 @@ def softmax_attention(
     query, key, value = (t.to(dtype) for t in (query, key, value))
     if needs_formula():
         return formula(query, key, value, scale)
-    # The fused kernels have no double precision, and refuse tensors without numbers.
-    if query.is_cuda and dtype != torch.float64 and min(query.shape + key.shape) > 0:
-        return _fused(query, key, value, scale)
+    sizes = *query.shape[:2], key.shape[1], query.shape[2], value.shape[2]
+    if may_flash(query.device.type, dtype, *sizes):
+        # Contiguous, as the kernel refuses channels that don't lie side by side. One
+        # head: (N, 1, P or Q, D or E).
+        q, k, v = (t.contiguous().unsqueeze(1) for t in (query, key, value))
+        if flash_takes(q, k, v):
+            return _flash(q, k, v, scale)
     if dtype == torch.float16:
-        # The products may be too large for 16 bits; the fused kernels keep them in 32.
+        # The products may be too large for 16 bits; the flash kernel keeps them in 32.
         wide = (t.float() for t in (query, key, value))
         return attend(*wide, scale).to(dtype)
     return attend(query, key, value, scale)
 
 
-def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Run PyTorch's kernels for GPUs, but for the one that would store the weights.
+def may_flash(
+    device: str, dtype: torch.dtype, n: int, p: int, q: int, d: int, e: int
+) -> bool:
+    """Tell whether flash attention is to be tried: on a GPU, in 16 bits, D = E <= 256.
 
-    Flash attention takes up to 256 channels, D equal to E, in 16 bits; the
-    memory-efficient kernel takes the rest.
+    Whether it takes them, PyTorch says of the very tensors: on some cards not above 192
+    channels with gradients. Channels are padded to multiples of 8 by PyTorch itself. No
+    other kernel is tried: the memory-efficient one refuses channels that aren't
+    multiples of 4 or 8, and at 512 channels its backward pass is slow.
+
+    Args:
+        device: The kind of device, such as ``'cuda'``.
+        dtype: Of queries, keys and values.
+        n: Images N.
+        p: Queries P.
+        q: Keys Q.
+        d: Channels D of queries and keys.
+        e: Channels E of values.
     """
-    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-    # Contiguous, as both kernels refuse channels that don't lie side by side.
-    query, key, value = (
-        t.contiguous().unsqueeze(1)  # (N, 1, P or Q, D or E): one head
-        for t in (query, key, value)
-    )
-    with sdpa_kernel(kernels):
+    is_half = dtype in (torch.float16, torch.bfloat16)
+    return device == "cuda" and is_half and d == e <= 256 and min(n, p, q, d) > 0
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Run the flash kernel on one head: (N, 1, P, D) to (N, P, D)."""
+    with only_flash():
         out = F.scaled_dot_product_attention(query, key, value, scale=scale)
-    return out.squeeze(1)  # (N, P, E)
+    return out.squeeze(1)  # (N, P, D)

@@ -9,17 +9,17 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from .context import Context
 from .derivatives import derivatives
+from .older_torch import flop_formula, operation
 
 # Queries of a chunk. Fewer would read the keys, and add to their gradients, too often
 # for products at the speed of large ones; more would only cost memory.
 QUERY_CHUNK = 1024
 
 
-@torch.library.custom_op("nlse_mm::softmax_attention", mutates_args=())
+@operation("softmax_attention")
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """Attend, a chunk of queries at a time; see ``softmax_attention``.
 
@@ -59,7 +59,7 @@ def _(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     return value.new_empty(*query.shape[:2], value.shape[2])  # (N, P, E)
 
 
-@torch.library.custom_op("nlse_mm::softmax_attention_backward", mutates_args=())
+@operation("softmax_attention_backward")
 def _attend_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,7 +113,7 @@ def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
 attend.register_autograd(_backward, setup_context=_save)
 
 
-@register_flop_formula(torch.ops.nlse_mm.softmax_attention)
+@flop_formula("softmax_attention")
 def _flops(
     query: torch.Size,
     key: torch.Size,
@@ -126,7 +126,7 @@ def _flops(
     return 2 * n * p * q * (d + e)
 
 
-@register_flop_formula(torch.ops.nlse_mm.softmax_attention_backward)
+@flop_formula("softmax_attention_backward")
 def _backward_flops(
     grad: torch.Size,
     query: torch.Size,

@@ -9,6 +9,8 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules import module as nn_module
 
+from .older_torch import is_compiling, is_exporting
+
 # As it is when nlse_mm is imported: what replaces it later expects to run at each call.
 _CALL = nn.Module.__call__
 
@@ -24,7 +26,7 @@ def is_recording(x: Tensor | None = None) -> bool:
         x: A module's input, where ``torch.fx`` may call the module.
     """
     return (
-        torch.compiler.is_exporting()
+        is_exporting()
         or torch.onnx.is_in_onnx_export()
         or torch.jit.is_tracing()
         or isinstance(x, torch.fx.Proxy)
@@ -42,7 +44,7 @@ def needs_formula() -> bool:
     # First, since ``torch.export`` counts as compiling, too.
     if is_recording():
         return True
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return False
     # Private names: PyTorch has no public ones for either question.
     return (

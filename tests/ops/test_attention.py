@@ -1,10 +1,14 @@
 """The three pairwise operations against their formulas, written out."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from nlse_mm import ops
+from nlse_mm.ops.softmax import _flash, may_flash
+from nlse_mm.ops.softmax_chunks import formula
 
 F64 = dict(dtype=torch.float64)
 
@@ -194,3 +198,28 @@ def test_half_precision_is_as_near_as_its_weights_allow(dtype, is_self):
     naive = with_gradients(lambda q, k, v: softmax_formula(q, k, v, 0.25), half)
     for a, b, e in zip(ours, naive, exact, strict=True):
         assert (a - e).abs().max() <= 1.5 * (b - e).abs().max() + 1e-4
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps", "meta"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_flash_is_tried_where_no_size_or_dtype_forbids_it(device, dtype):
+    channels = (1, 9, 18, 58, 100, 256, 257, 512, 1024)
+    sizes = ((1, 1, 1), (2, 4200, 1050), (0, 5, 5), (1, 0, 5), (1, 5, 0))
+    tried = {
+        (d, e, size)
+        for d, e, size in product(channels, channels, sizes)
+        if may_flash(device, dtype, *size, d, e)
+    }
+    on_a_gpu = device == "cuda" and dtype != torch.float32
+    wanted = {(d, d, s) for d in channels[:6] for s in sizes[:2]} if on_a_gpu else set()
+    assert tried == wanted
+
+
+@pytest.mark.parametrize("channels", [8, 9, 58])
+@pytest.mark.skipif(not hasattr(torch.nn, "attention"), reason="PyTorch below 2.3")
+def test_the_flash_kernel_gives_the_formula(channels):
+    # PyTorch's own for the CPU: the same call, by the same name.
+    torch.manual_seed(0)
+    query, key, value = (torch.rand(2, n, channels) for n in (50, 33, 33))
+    out = _flash(*(t.unsqueeze(1) for t in (query, key, value)), 0.7)
+    torch.testing.assert_close(out, formula(query, key, value, 0.7))

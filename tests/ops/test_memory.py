@@ -7,7 +7,7 @@ a part.
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from nlse_mm.plugins import NonLocal2d, SelfAttention2d
 from nlse_mm.plugins.relative_encoding import ENCODINGS
@@ -24,9 +24,9 @@ class Live(TorchDispatchMode):
         self.peak = self.largest = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        given = {self._key(t) for t in tree_leaves((args, kwargs)) if self._is(t)}
+        given = {self._key(t) for t in tree_flatten((args, kwargs))[0] if self._is(t)}
         result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
+        for tensor in tree_flatten(result)[0]:
             if self._is(tensor) and self._key(tensor) not in given:
                 self._follow(tensor)
         return result

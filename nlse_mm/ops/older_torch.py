@@ -1,0 +1,141 @@
+"""What ops/ needs of PyTorch that came after 2.1, under one name for all versions.
+
+Shapes: none.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils import flop_counter
+
+# 2.4. Without them an operation is a plain autograd function.
+HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")
+# Under this name since 2.3; before, PyTorch counted by the same table.
+FLOP_FORMULAS: dict[Any, Callable[..., int]] = getattr(
+    flop_counter, "flop_registry", None
+) or getattr(flop_counter, "flop_mapping", {})
+
+
+class Operation(Protocol):
+    """Name what ``torch.library.custom_op`` returns, as far as ops/ uses it."""
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the operation."""
+
+    def register_fake(self, fake: Callable[..., Any]) -> Callable[..., Any]:
+        """Say what shapes it returns."""
+
+    def register_autograd(
+        self, backward: Callable[..., Any], *, setup_context: Callable[..., Any]
+    ) -> None:
+        """Say what its gradients are."""
+
+
+class _PlainOperation:
+    """Stand in for a custom operator: the same function, by autograd alone.
+
+    Fake tensors run it as it is, and a counter counts the products inside of it.
+    """
+
+    def __init__(self, forward: Callable[..., Any]):
+        self._forward = forward
+        self._apply: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        wanted = (isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+        if self._apply is None or not torch.is_grad_enabled() or not any(wanted):
+            return self._forward(*args)
+        return self._apply(*args)
+
+    def register_fake(self, fake: Callable[..., Any]) -> Callable[..., Any]:
+        return fake
+
+    def register_autograd(
+        self, backward: Callable[..., Any], *, setup_context: Callable[..., Any]
+    ) -> None:
+        members = dict(
+            forward=staticmethod(self._forward),
+            setup_context=staticmethod(setup_context),
+            backward=staticmethod(backward),
+        )
+        function: Any = type("Function", (torch.autograd.Function,), members)
+        self._apply = function.apply
+
+
+def operation(name: str) -> Callable[[Callable[..., Any]], Operation]:
+    """Make a function one step in graphs, where this PyTorch can.
+
+    Args:
+        name: The operation's, without the namespace ``nlse_mm``.
+    """
+    if HAS_CUSTOM_OPS:
+        return torch.library.custom_op(f"nlse_mm::{name}", mutates_args=())
+    return _PlainOperation
+
+
+def flop_formula(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Tell PyTorch's counters what an operation costs, where it is one step."""
+    if HAS_CUSTOM_OPS:
+        return flop_counter.register_flop_formula(getattr(torch.ops.nlse_mm, name))
+    return lambda formula: formula
+
+
+def is_exporting() -> bool:
+    """Tell whether ``torch.export`` records; before 2.7 also whether dynamo compiles.
+
+    Those PyTorch versions don't tell the two apart.
+    """
+    if hasattr(torch.compiler, "is_exporting"):
+        return torch.compiler.is_exporting()
+    return is_compiling()
+
+
+def is_compiling() -> bool:
+    """Tell whether ``torch.compile`` or ``torch.export`` records."""
+    if hasattr(torch.compiler, "is_compiling"):  # 2.3
+        return torch.compiler.is_compiling()
+    return torch._dynamo.is_compiling()
+
+
+def is_autocast_enabled(device_type: str) -> bool:
+    """Tell whether autocast is on for a kind of device."""
+    if hasattr(torch, "get_autocast_dtype"):  # 2.4
+        return torch.is_autocast_enabled(device_type)
+    if device_type == "cpu":
+        return torch.is_autocast_cpu_enabled()
+    return device_type == "cuda" and torch.is_autocast_enabled()
+
+
+def autocast_dtype(device_type: str) -> torch.dtype:
+    """Return the dtype that autocast computes in on a kind of device."""
+    if hasattr(torch, "get_autocast_dtype"):  # 2.4
+        return torch.get_autocast_dtype(device_type)
+    if device_type == "cpu":
+        return torch.get_autocast_cpu_dtype()
+    return torch.get_autocast_gpu_dtype()
+
+
+def flash_takes(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Ask PyTorch whether its flash kernel takes (N, h, P or Q, D) on this card.
+
+    Before 2.4 there is no way to ask, and so the answer is no.
+    """
+    backends: Any = torch.backends.cuda
+    if not hasattr(backends, "can_use_flash_attention"):
+        return False
+    arguments = (query, key, value, None, 0.0, False)
+    try:
+        parameters = backends.SDPAParams(*arguments, False)
+    except TypeError:  # before 2.5 there is no enable_gqa
+        parameters = backends.SDPAParams(*arguments)
+    return backends.can_use_flash_attention(parameters)
+
+
+def only_flash() -> AbstractContextManager:
+    """Let ``scaled_dot_product_attention`` run no other kernel, within a ``with``."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # not there before 2.3
+
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION])
