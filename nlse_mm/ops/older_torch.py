@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.modules import module
 from torch.utils import flop_counter
 
 # 2.4. Without them an operation is a plain autograd function.
@@ -98,6 +99,14 @@ def is_compiling() -> bool:
     if hasattr(torch.compiler, "is_compiling"):  # 2.3
         return torch.compiler.is_compiling()
     return torch._dynamo.is_compiling()
+
+
+def has_global_hooks() -> bool:
+    """Tell whether a hook runs at each call of any module."""
+    if hasattr(module, "_has_any_global_hook"):  # 2.2
+        return module._has_any_global_hook()
+    kinds = ("forward", "forward_pre", "backward", "backward_pre")
+    return any(getattr(module, f"_global_{kind}_hooks") for kind in kinds)
 
 
 def is_autocast_enabled(device_type: str) -> bool:

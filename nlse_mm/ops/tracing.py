@@ -7,9 +7,8 @@ import torch
 import torch.autograd.forward_ad
 import torch.fx
 from torch import Tensor, nn
-from torch.nn.modules import module as nn_module
 
-from .older_torch import is_compiling, is_exporting
+from .older_torch import has_global_hooks, is_compiling, is_exporting
 
 # As it is when nlse_mm is imported: what replaces it later expects to run at each call.
 _CALL = nn.Module.__call__
@@ -69,7 +68,7 @@ def is_hooked(*modules: nn.Module) -> bool:
         >>> is_hooked(layer)
         True
     """
-    if nn_module._has_any_global_hook() or nn.Module.__call__ is not _CALL:
+    if has_global_hooks() or nn.Module.__call__ is not _CALL:
         return True
     return any(map(_is_hooked, modules))
 
