@@ -86,20 +86,25 @@ if ! compgen -G "$wheels/mmcv-*.whl" > /dev/null; then
         die "MMCV has to be compiled and there is no C++ compiler ('${CXX:-c++}'): install one (on Debian and Ubuntu, build-essential)."
     "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         die "MMCV has to be compiled and Python's headers (Python.h) are missing: on Debian and Ubuntu, install python3-dev."
-    say "building MMCV $mmcv (13 minutes on two cores, once)"
+    say "building MMCV $mmcv (8 to 15 minutes on two cores, once)"
     mkdir -p "$wheels"
     new=$(mktemp -d "$wheels/building.XXXXXX")
     started=$SECONDS
-    MMCV_WITH_OPS=1 FORCE_CUDA=$cuda "$python" -m pip wheel --verbose --no-cache-dir --no-deps \
+    # Python's own flags ask for debug information, which nobody needs and which takes
+    # nearly half of the time.
+    CFLAGS="${CFLAGS:-} -g0" CXXFLAGS="${CXXFLAGS:-} -g0" MMCV_WITH_OPS=1 FORCE_CUDA=$cuda \
+        "$python" -m pip wheel --verbose --no-cache-dir --no-deps \
         --no-build-isolation --wheel-dir "$new" "mmcv==$mmcv" > "$log" 2>&1 &
     build=$!
     trap 'kill $build 2>/dev/null || true; rm -rf "$constraints" "$log" "$new"' EXIT
     shown=
     while kill -0 $build 2>/dev/null; do
-        files=$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 | tr -d ' ' || true)
+        files=$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 | tr -d ' []' || true)
         if [[ -n $files && $files != "$shown" ]]; then
             shown=$files
-            say "  $files files compiled, $(( (SECONDS - started) / 60 )) min"
+            all=${files#*/} compiled=${files%/*}
+            left=$(( (SECONDS - started) * (all - compiled) / (compiled + 1) / 60 + 1 ))
+            say "  $files files compiled, about $left min left"
         fi
         sleep 5
     done
