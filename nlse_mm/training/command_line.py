@@ -1,6 +1,7 @@
 """What the command lines of several tools have in common, declared once."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,16 @@ def add_cfg_options(
 
 def add_output(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
     """Add ``--output``, a path; ``--out`` is the same."""
-    parser.add_argument("--output", "--out", type=Path, **kwargs)
+    parser.add_argument("--output", "--out", type=output_path, **kwargs)
+
+
+def output_path(text: str) -> Path:
+    """Return an argument as the path of a file to write; its folder may be missing."""
+    path = Path(text)
+    folder = next(f for f in path.absolute().parents if f.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} can't be written: see {folder}")
+    return path
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -1,11 +1,12 @@
 """What test.py's and train.py's options write into a config."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 import pytest
 from mmengine.config import Config
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.command_line import add_output
 from nlse_mm.training.prediction_options import keep_predictions, set_images, set_tta
 from nlse_mm.training.train_options import set_amp, set_checkpoint_hook
 
@@ -105,3 +106,16 @@ def test_our_checkpoint_hook_stands_for_the_stock_one_only(hooks, saver):
     cfg = Config(dict(default_hooks=hooks))
     set_checkpoint_hook(cfg)
     assert cfg.default_hooks["checkpoint"] == saver
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys):
+    parser = ArgumentParser()
+    add_output(parser)
+    (tmp_path / "file").touch()
+    wanted = tmp_path / "new" / "folder" / "table.md"
+    assert parser.parse_args(["--output", str(wanted)]).output == wanted
+    assert not wanted.parent.exists()
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--out", str(tmp_path / "file" / "table.md")])
+    assert ended.value.code == 2
+    assert f"table.md can't be written: see {tmp_path}/file" in capsys.readouterr().err

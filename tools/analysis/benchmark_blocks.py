@@ -14,7 +14,6 @@ import statistics
 from argparse import Namespace
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import harness
 import mmcv
@@ -26,6 +25,8 @@ from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
 
 from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.non_local import MODES
+from nlse_mm.training.command_line import output_path
+from nlse_mm.training.user_error import in_one_sentence
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
 COLUMNS = ["mode", "positions", "channels", "forward ms", "MMCV's", "ratio"]
@@ -42,6 +43,7 @@ def map_size(text: str) -> tuple[int, int, int]:
     return *harness.extent(size), at_least_one(channels or "1024")
 
 
+@in_one_sentence
 def main() -> None:
     parser = harness.benchmark_parser(__doc__, rounds=7)
     parser.set_defaults(seconds=60.0)
@@ -52,7 +54,7 @@ def main() -> None:
     add("--amp", action="store_true", help="bfloat16 autocast")
     add("--sub-sample", action="store_true")
     add("--room", type=float, default=16.0, help="GiB MMCV's may take (16)")
-    add("--plot", type=Path, help="a figure of cost over positions")
+    add("--plot", type=output_path, help="a figure of cost over positions")
     args = harness.parse(parser)
     dtype = "bfloat16 autocast" if args.amp else "float32"
     setting = f"mmcv {mmcv.__version__}, {dtype}, batch 1, reduction 2"

@@ -21,6 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from nlse_mm.toolbox import DETECTION
+from nlse_mm.training.user_error import in_one_sentence
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_nl.py"
 COLUMNS = ("block in res4", "seconds", "ratio", "block, ms", "share")
@@ -32,6 +33,7 @@ BLOCKS = {  # changes to the config's plugin
 }
 
 
+@in_one_sentence
 def main() -> None:
     args = parse(benchmark_parser(__doc__, rounds=11, size=(800, 1333)))
     models = build(args.device)

@@ -27,6 +27,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from nlse_mm.toolbox import SEGMENTATION
+from nlse_mm.training.user_error import in_one_sentence
 
 HEADS = {  # title; the config's folder, and its file's first word
     "fcn": ("FCN", "fcn/fcn"),
@@ -42,6 +43,7 @@ COLUMNS = ("size", "head", "peak MiB", "x FCN", "head ms", "over FCN ms")
 SIZES = ("512x1024", "769x769", "1024x2048")
 
 
+@in_one_sentence
 def main() -> None:
     parser = benchmark_parser(__doc__, rounds=3, sizes=SIZES)
     add = parser.add_argument

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlse_mm.keypoints import heatmaps_to_keypoints
+from nlse_mm.training.user_error import in_one_sentence
 
 COLUMNS = ("maps", "loop, ms", "ours", "times as fast", "keypoints within 1 pixel")
 
@@ -55,6 +56,7 @@ def random_regions(rois: int, noise_only: bool) -> tuple[Tensor, Tensor]:
     return maps, regions
 
 
+@in_one_sentence
 def main() -> None:
     parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--rois", type=at_least_one, default=100, help="regions (100)")

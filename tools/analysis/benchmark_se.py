@@ -19,12 +19,14 @@ from torch import nn
 
 from nlse_mm.plugins import SELayer
 from nlse_mm.toolbox import TOOLBOXES
+from nlse_mm.training.user_error import in_one_sentence
 
 STEPS = {"training": True, "inference": False}
 SCOPES = [toolbox.scope for toolbox in TOOLBOXES]
 COLUMNS = ("step", "network", "ms", "least", "ratio")
 
 
+@in_one_sentence
 def main() -> None:
     parser = benchmark_parser(__doc__, rounds=15, size=(224, 224))
     add = parser.add_argument

@@ -17,6 +17,7 @@ from harness import Report, benchmark_parser, beside, parse, pass_times, trainin
 from torch import Tensor, nn
 
 from nlse_mm.plugins import SelfAttention2d
+from nlse_mm.training.user_error import in_one_sentence
 
 ENCODINGS = ("quadratic", "quadratic_full", "learned")
 FORMS = {encoding: dict(encoding=encoding) for encoding in ENCODINGS}
@@ -45,6 +46,7 @@ def build(name: str, form: str, channels: int, heads: int) -> nn.Module:
     return layer if name == OURS else Straightforward(layer)
 
 
+@in_one_sentence
 def main() -> None:
     sizes = ("14x14", "32x32", "50x84", "100x168")
     parser = benchmark_parser(__doc__, rounds=5, sizes=sizes)
