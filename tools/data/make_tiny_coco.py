@@ -13,12 +13,13 @@ only, so that a larger data set begins with the images of a smaller one.
 
 import numpy as np
 from coco_writer import DataSet, Drawn
-from maker_arguments import at_least, parse
+from maker_arguments import parse
 from tiny_coco.annotation import annotate
 from tiny_coco.scene import random_scene, render
 from tiny_coco.shapes import CATEGORIES
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.command_line import at_least
 from nlse_mm.training.user_error import in_one_sentence
 
 

@@ -12,8 +12,9 @@ keypoints outside the image are not labelled (0).
 import cv2
 import numpy as np
 from coco_writer import DataSet, Drawn
-from maker_arguments import at_least, parse
+from maker_arguments import parse
 
+from nlse_mm.training.command_line import at_least
 from nlse_mm.training.user_error import in_one_sentence
 
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")

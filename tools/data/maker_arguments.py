@@ -1,15 +1,9 @@
 """The command line of the scripts that make data."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-
-def make_parser(doc: str) -> argparse.ArgumentParser:
-    """Make a parser that shows a script's docstring as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+from nlse_mm.training.command_line import at_least, make_parser
 
 
 def parse(
@@ -30,14 +24,3 @@ def parse(
     for name, keywords in options.items():
         parser.add_argument(f"--{name}", **keywords)
     return parser.parse_args(argv)
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    """Return an argument's type: an integer of ``least`` or more."""
-
-    def integer(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is not {least} or more")
-        return int(text)
-
-    return integer

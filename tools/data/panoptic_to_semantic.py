@@ -19,10 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from maker_arguments import at_least, make_parser
 from rich.progress import track
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.training.command_line import at_least, make_parser
 from nlse_mm.training.user_error import in_one_sentence
 from nlse_mm.validation.coco_json import read_coco
 
