@@ -40,8 +40,8 @@ class Toolbox:
     folder: str
     init: str
     inference: str
-    dump_metric: str
     adds_to: tuple[str, ...]
+    dump_metric: str = "DumpResults"
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def module(self, name: str) -> ModuleType:
@@ -71,7 +71,6 @@ SEGMENTATION = Toolbox(
     folder="nlse_mm.segmentation",
     init="init_model",
     inference="inference_model",
-    dump_metric="DumpResults",
     adds_to=("MODELS", "DATASETS", "TRANSFORMS"),
 )
 TOOLBOXES = (DETECTION, SEGMENTATION)

@@ -86,7 +86,7 @@ if ! compgen -G "$wheels/mmcv-*.whl" > /dev/null; then
         die "MMCV has to be compiled and there is no C++ compiler ('${CXX:-c++}'): install one (on Debian and Ubuntu, build-essential)."
     "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         die "MMCV has to be compiled and Python's headers (Python.h) are missing: on Debian and Ubuntu, install python3-dev."
-    say "building MMCV $mmcv (8 to 15 minutes on two cores, once)"
+    say "building MMCV $mmcv (8 to 19 minutes on two cores, once)"
     mkdir -p "$wheels"
     new=$(mktemp -d "$wheels/building.XXXXXX")
     started=$SECONDS

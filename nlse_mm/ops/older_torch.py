@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.modules import module
 from torch.utils import flop_counter
 
-# 2.4. Without them an operation is a plain autograd function.
+# PyTorch 2.1 lacks them. There an operation is a plain autograd function.
 HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")
-# Under this name since 2.3; before, PyTorch counted by the same table.
+# PyTorch 2.1 has the table under its older name.
 FLOP_FORMULAS: dict[Any, Callable[..., int]] = getattr(
     flop_counter, "flop_registry", None
 ) or getattr(flop_counter, "flop_mapping", {})
@@ -85,9 +85,9 @@ def flop_formula(name: str) -> Callable[[Callable[..., int]], Callable[..., int]
 
 
 def is_exporting() -> bool:
-    """Tell whether ``torch.export`` records; before 2.7 also whether dynamo compiles.
+    """Tell whether ``torch.export`` records, or in older versions dynamo as well.
 
-    Those PyTorch versions don't tell the two apart.
+    PyTorch 2.1, for one, doesn't tell the two apart.
     """
     if hasattr(torch.compiler, "is_exporting"):
         return torch.compiler.is_exporting()
@@ -96,14 +96,14 @@ def is_exporting() -> bool:
 
 def is_compiling() -> bool:
     """Tell whether ``torch.compile`` or ``torch.export`` records."""
-    if hasattr(torch.compiler, "is_compiling"):  # 2.3
+    if hasattr(torch.compiler, "is_compiling"):
         return torch.compiler.is_compiling()
     return torch._dynamo.is_compiling()
 
 
 def has_global_hooks() -> bool:
     """Tell whether a hook runs at each call of any module."""
-    if hasattr(module, "_has_any_global_hook"):  # 2.2
+    if hasattr(module, "_has_any_global_hook"):
         return module._has_any_global_hook()
     kinds = ("forward", "forward_pre", "backward", "backward_pre")
     return any(getattr(module, f"_global_{kind}_hooks") for kind in kinds)
@@ -111,7 +111,7 @@ def has_global_hooks() -> bool:
 
 def is_autocast_enabled(device_type: str) -> bool:
     """Tell whether autocast is on for a kind of device."""
-    if hasattr(torch, "get_autocast_dtype"):  # 2.4
+    if hasattr(torch, "get_autocast_dtype"):
         return torch.is_autocast_enabled(device_type)
     if device_type == "cpu":
         return torch.is_autocast_cpu_enabled()
@@ -120,7 +120,7 @@ def is_autocast_enabled(device_type: str) -> bool:
 
 def autocast_dtype(device_type: str) -> torch.dtype:
     """Return the dtype that autocast computes in on a kind of device."""
-    if hasattr(torch, "get_autocast_dtype"):  # 2.4
+    if hasattr(torch, "get_autocast_dtype"):
         return torch.get_autocast_dtype(device_type)
     if device_type == "cpu":
         return torch.get_autocast_cpu_dtype()
@@ -130,7 +130,7 @@ def autocast_dtype(device_type: str) -> torch.dtype:
 def flash_takes(query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Ask PyTorch whether its flash kernel takes (N, h, P or Q, D) on this card.
 
-    Before 2.4 there is no way to ask, and so the answer is no.
+    PyTorch 2.1, for one, has no way to ask, and so the answer is no.
     """
     backends: Any = torch.backends.cuda
     if not hasattr(backends, "can_use_flash_attention"):
@@ -138,13 +138,13 @@ def flash_takes(query: Tensor, key: Tensor, value: Tensor) -> bool:
     arguments = (query, key, value, None, 0.0, False)
     try:
         parameters = backends.SDPAParams(*arguments, False)
-    except TypeError:  # before 2.5 there is no enable_gqa
+    except TypeError:  # older ones have no enable_gqa
         parameters = backends.SDPAParams(*arguments)
     return backends.can_use_flash_attention(parameters)
 
 
 def only_flash() -> AbstractContextManager:
     """Let ``scaled_dot_product_attention`` run no other kernel, within a ``with``."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel  # not there before 2.3
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # not there in 2.1
 
     return sdpa_kernel([SDPBackend.FLASH_ATTENTION])

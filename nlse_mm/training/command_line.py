@@ -47,7 +47,9 @@ def output_path(text: str) -> Path:
     path = Path(text)
     folder = next(f for f in path.absolute().parents if f.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text} can't be written: see {folder}")
+        raise argparse.ArgumentTypeError(
+            f"{text}: {folder} is not a folder that can be written to"
+        )
     return path
 
 

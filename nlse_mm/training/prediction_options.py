@@ -5,7 +5,7 @@ import argparse
 from mmengine.config import Config, ConfigDict
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import DETECTION, SEGMENTATION, find_toolbox
+from nlse_mm.toolbox import DETECTION, SEGMENTATION, Toolbox, find_toolbox
 
 
 def set_images(cfg: Config, args: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def keep_predictions(cfg: Config, out: str) -> None:
     elif not out.endswith((".pkl", ".pickle")):
         raise ConfigError(f"--out {out} is not a .pkl or .pickle file")
     else:
-        dump = toolbox.dump_metric if toolbox else "DumpResults"
+        dump = toolbox.dump_metric if toolbox else Toolbox.dump_metric
         metrics.append(dict(type=dump, out_file_path=out))
     cfg.test_evaluator = metrics
 

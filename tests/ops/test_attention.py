@@ -216,7 +216,9 @@ def test_flash_is_tried_where_no_size_or_dtype_forbids_it(device, dtype):
 
 
 @pytest.mark.parametrize("channels", [8, 9, 58])
-@pytest.mark.skipif(not hasattr(torch.nn, "attention"), reason="PyTorch below 2.3")
+@pytest.mark.skipif(
+    not hasattr(torch.nn, "attention"), reason="this PyTorch has no torch.nn.attention"
+)
 def test_the_flash_kernel_gives_the_formula(channels):
     # PyTorch's own for the CPU: the same call, by the same name.
     torch.manual_seed(0)

@@ -118,4 +118,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, c
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(["--out", str(tmp_path / "file" / "table.md")])
     assert ended.value.code == 2
-    assert f"table.md can't be written: see {tmp_path}/file" in capsys.readouterr().err
+    wrong = (
+        f"argument --output/--out: {tmp_path}/file/table.md: {tmp_path}/file is not a "
+    )
+    assert f"{wrong}folder that can be written to" in capsys.readouterr().err
