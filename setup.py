@@ -61,7 +61,7 @@ setup(
     cmdclass={"build_py": WithMim},
     # No mm* package is a hard requirement: the forks that keep the import names have
     # other distribution names, and pip would overwrite them.
-    install_requires=["torch>=2.4"],
+    install_requires=["torch>=2.1"],
     extras_require={
         **TOOLBOXES,
         "weights": WEIGHTS,
