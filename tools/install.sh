@@ -1,52 +1,136 @@
 #!/usr/bin/env bash
-# Install nlse_mm with the pinned stack of requirements.txt. Running it again is free.
+# Install nlse_mm and what its tests need. Running it again is free.
 #
 #   tools/install.sh
+#   STACK=oldest tools/install.sh           a stack of its own: oldest, default, newest, onedl
 #   PYTHON=python3.12 tools/install.sh      another Python, 3.10 to 3.12
-#   TORCH=2.8.0 tools/install.sh            another PyTorch; 2.13.0 is what is tested
+#   TORCH=2.8.0 tools/install.sh            another PyTorch in a new environment
 #
-# It installs into the active environment, or into .venv, which it makes. MMCV is built
-# with its compiled operators, for CUDA as well where there are a GPU and nvcc; that
-# takes 13 minutes on two cores, once: the wheel is kept in ~/.cache/nlse_mm.
+# An active environment that has PyTorch keeps it, its MMCV, and all else that is there:
+# it gets what is missing. Any other gets the pinned stack of requirements.txt; where
+# none is active, in .venv, which is made. STACK=NAME makes .venv-NAME of
+# requirements-NAME.txt, whatever is active. MMCV is compiled where it is missing, once
+# (tools/build_mmcv.sh, which says how to have its operators for CUDA).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf '\033[1m[install]\033[0m %s\n' "$*"; }
 die() { printf '[install] %s\n' "$*" >&2; exit 1; }
 
-in_range() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; }
+# The project's own environments stay what they were made as.
+if [[ -z ${STACK:-} && ${VIRTUAL_ENV:-} == "$PWD"/.venv-* ]]; then STACK=${VIRTUAL_ENV##*/.venv-}; fi
+stack=${STACK:-default}
+case $stack in
+    default) pins=requirements.txt venv=$PWD/.venv ;;
+    oldest | newest | onedl) pins=requirements-$stack.txt venv=$PWD/.venv-$stack ;;
+    *) die "STACK=$stack is not one of oldest, default, newest and onedl." ;;
+esac
+highest=12 pythons="Python 3.10 to 3.12"
+if [[ $stack == oldest ]]; then
+    highest=11 pythons="Python 3.10 or 3.11 for STACK=oldest"
+fi
+in_range() { "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, $highest + 1))" 2> /dev/null; }
 
 # The Python to use: an active environment's, the project's, or a new one's.
-if [[ -n ${VIRTUAL_ENV:-} || ( -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-} != base ) ]]; then
+active=
+if [[ -z ${STACK:-} && ( -n ${VIRTUAL_ENV:-} || ( -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-} != base ) ) ]]; then
     python=$(command -v python) || die "The active environment has no python."
-elif [[ -x .venv/bin/python ]]; then
-    python=$PWD/.venv/bin/python
+    active=yes
+elif [[ -x $venv/bin/python ]]; then
+    python=$venv/bin/python
 else
     base=
     for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
         if in_range "$candidate"; then base=$candidate; break; fi
     done
-    [[ -n $base ]] || die "nlse_mm needs Python 3.10 to 3.12, and '${PYTHON:-python3}' is" \
+    [[ -n $base ]] || die "nlse_mm needs $pythons, and '${PYTHON:-python3}' is" \
         "$("${PYTHON:-python3}" --version 2>&1 || echo missing): install one of these and name it, as in" \
-        "PYTHON=python3.12 tools/install.sh."
-    "$base" -c 'import ensurepip, venv' 2>/dev/null ||
+        "PYTHON=python3.$highest tools/install.sh."
+    "$base" -c 'import ensurepip, venv' 2> /dev/null ||
         die "Python's venv module is missing ('$base -m venv'): on Debian and Ubuntu, install python3-venv."
-    say "making .venv with $("$base" --version)"
-    "$base" -m venv .venv
-    python=$PWD/.venv/bin/python
+    say "making ${venv#"$PWD"/} with $("$base" --version)"
+    "$base" -m venv "$venv"
+    python=$venv/bin/python
 fi
 in_range "$python" ||
-    die "nlse_mm needs Python 3.10 to 3.12, and the environment's is $("$python" --version 2>&1): activate another one," \
-        "or deactivate it and let this script make .venv."
-
-torch=${TORCH:-$(sed -n 's/^torch==//p' requirements.txt)}
-mmcv=$(sed -n 's/^mmcv==//p' requirements.txt)
-
+    die "nlse_mm needs $pythons, and the environment's is $("$python" --version 2>&1): activate another one," \
+        "or deactivate it and let this script make one."
 prefix=$("$python" -c 'import sys; print(sys.prefix)')
+
 done_file=$prefix/nlse_mm-installed
-state="$PWD torch $torch $(cat requirements.txt setup.py tools/install.sh | cksum)"
-if [[ -f $done_file && $(<"$done_file") == "$state" ]]; then
+state="$stack in $PWD, PyTorch ${TORCH:-as pinned}, $(cat "$pins" setup.py tools/install.sh tools/build_mmcv.sh | cksum)"
+if [[ -f $done_file && $(< "$done_file") == "$state" ]]; then
     say "up to date in $prefix"
+    exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+pip_install() {
+    "$python" -m pip install --quiet --disable-pip-version-check --constraint "$work/constraints" "$@" ||
+        die "pip could not install '$*': its last lines above say why. Without a network, nothing can be installed."
+}
+install_mmcv() { # DISTRIBUTION==VERSION [PIP_OPTION...]
+    local wheel
+    wheel=$(tools/build_mmcv.sh "$python" "$1") || exit 1
+    pip_install "${@:2}" "$wheel"
+}
+pin() { grep -oE "^$1==[^; ]+" "$pins"; }
+# What is installed, one NAME==VERSION a line; nlse_mm, which comes and goes, left out.
+packages() {
+    "$python" -c '
+from importlib.metadata import distributions
+names = {one.name.lower().replace("_", "-"): one.version for one in distributions() if one.name}
+print(*sorted(f"{name}=={names[name]}" for name in names if name != "nlse-mm"), sep="\n")'
+}
+
+packages > "$work/before"
+torch=$(sed -n 's/^torch==//p' "$work/before")
+if [[ -n $active && -n $torch && $prefix != "$venv" ]]; then
+    [[ -z ${TORCH:-} ]] ||
+        die "TORCH=$TORCH is for a new environment, and PyTorch $torch of $prefix stays: leave TORCH out, or deactivate the environment."
+    has() { grep -qE "^($1)==" "$work/before"; }
+    cp "$work/before" "$work/constraints"
+    fork=
+    if has 'onedl-mm(engine|cv)'; then fork=onedl- pins=requirements-onedl.txt; fi
+    missing=()
+    for name in pytest pytest-xdist; do has $name || missing+=("$name"); done
+    if ! has '(onedl-)?mm(det|detection|segmentation|pretrain|action2)'; then
+        missing+=($(pin "${fork}mmdet(ection)?") $(pin ${fork}mmsegmentation))
+    fi
+    if has '(onedl-)?mmsegmentation' || [[ ${missing[*]} == *mmsegmentation* ]]; then
+        for name in ftfy regex; do has $name || missing+=("$name"); done
+    fi
+    ours=$(cd / && "$python" -c 'import importlib.util as i; s = i.find_spec("nlse_mm"); print(s and s.origin)')
+    if has '(onedl-)?mmcv' && [[ ${#missing[@]} == 0 && $ours == "$PWD/nlse_mm/__init__.py" ]]; then
+        say "up to date in $prefix"
+        exit 0
+    fi
+
+    found=$(grep -E '^(torch|numpy|(onedl-)?mm[a-z0-9-]+)==' "$work/before" | paste -sd ' ')
+    say "found in $prefix, where it stays: $found"
+    if has '(onedl-)?mmcv(-lite)?'; then
+        "$python" -c 'import mmcv' 2> "$work/error" ||
+            die "mmcv in $prefix can't be imported ($(tail -n 1 "$work/error")): mend it, or deactivate the environment and let this script make one."
+        "$python" -c 'import mmcv._ext' 2> "$work/error" ||
+            die "mmcv in $prefix has no compiled operators that its PyTorch loads ($(tail -n 1 "$work/error"))," \
+                "and the toolboxes need them: uninstall it and run again, so that it is compiled."
+    else
+        tools=()
+        for name in ninja psutil wheel; do has $name || tools+=("$name"); done
+        has setuptools || tools+=('setuptools<81')
+        [[ ${#tools[@]} == 0 ]] || pip_install "${tools[@]}"
+        install_mmcv "$(pin ${fork}mmcv)"
+    fi
+    [[ ${#missing[@]} == 0 ]] || pip_install "${missing[@]}"
+    isolation=
+    if has setuptools && has wheel; then isolation=--no-build-isolation; fi
+    pip_install $isolation --no-deps --editable .
+    packages > "$work/after"
+    export LC_ALL=C # as Python sorts
+    moved=$(comm -23 "$work/before" "$work/after" | paste -sd ' ')
+    [[ -z $moved ]] || die "pip replaced $moved in $prefix, which it had been told to keep: install these again."
+    say "added: nlse_mm $(comm -13 "$work/before" "$work/after" | paste -sd ' ')"
     exit 0
 fi
 
@@ -55,74 +139,28 @@ free_gib=$(( $(df -Pk "$prefix" | awk 'NR == 2 { print $4 }') / 1048576 ))
 (( free_gib >= needed_gib )) ||
     die "The disk of $prefix has $free_gib GiB left, and the installation needs $needed_gib GiB: make room and run again."
 
-# requirements.txt pins what is tested; TORCH replaces one line of it.
-constraints=$(mktemp)
-log=$(mktemp)
-trap 'rm -f "$constraints" "$log"' EXIT
-sed "s/^torch==.*/torch==$torch/" requirements.txt > "$constraints"
-pip_install() {
-    "$python" -m pip install --disable-pip-version-check --constraint "$constraints" "$@" ||
-        die "pip could not install '$*': its last lines above say why. Without a network, nothing can be installed."
-}
-
-say "PyTorch $torch and the tools that build MMCV"
-pip_install --quiet setuptools wheel ninja psutil torch numpy
-
-# One wheel for each Python, PyTorch and kind of device: its binary fits no other.
-cuda=$("$python" -c '
-import torch
-from torch.utils.cpp_extension import CUDA_HOME
-print(int(torch.cuda.is_available() and CUDA_HOME is not None))')
-tag=$("$python" -c '
-import sys, platform, torch
-print(f"cp{sys.version_info[0]}{sys.version_info[1]}-torch{torch.__version__}-{platform.machine()}")')
-wheels=${XDG_CACHE_HOME:-$HOME/.cache}/nlse_mm/mmcv-$mmcv-$tag-cuda$cuda
-if command -v nvidia-smi > /dev/null && [[ $cuda == 0 ]]; then
-    say "a GPU, but no nvcc or no CUDA build of PyTorch: MMCV's operators will run on the CPU only"
+# TORCH replaces one line of the pins, and drops the torchvision built for that one. The
+# last section, if so named, is installed without what it asks for.
+if [[ -n ${TORCH:-} ]]; then
+    sed "s/^torch==.*/torch==$TORCH/; /^torchvision==/d" "$pins" > "$work/constraints"
+else
+    cp "$pins" "$work/constraints"
 fi
+sed '/^# Without their dependencies/,$d' "$work/constraints" > "$work/all"
+mapfile -t alone < <(sed -n '/^# Without their dependencies/,$p' "$work/constraints" | grep == || true)
 
-if ! compgen -G "$wheels/mmcv-*.whl" > /dev/null; then
-    command -v "${CXX:-c++}" > /dev/null ||
-        die "MMCV has to be compiled and there is no C++ compiler ('${CXX:-c++}'): install one (on Debian and Ubuntu, build-essential)."
-    "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-        die "MMCV has to be compiled and Python's headers (Python.h) are missing: on Debian and Ubuntu, install python3-dev."
-    say "building MMCV $mmcv (8 to 19 minutes on two cores, once)"
-    mkdir -p "$wheels"
-    new=$(mktemp -d "$wheels/building.XXXXXX")
-    started=$SECONDS
-    # Python's own flags ask for debug information, which nobody needs and which takes
-    # nearly half of the time.
-    CFLAGS="${CFLAGS:-} -g0" CXXFLAGS="${CXXFLAGS:-} -g0" MMCV_WITH_OPS=1 FORCE_CUDA=$cuda \
-        "$python" -m pip wheel --verbose --no-cache-dir --no-deps \
-        --no-build-isolation --wheel-dir "$new" "mmcv==$mmcv" > "$log" 2>&1 &
-    build=$!
-    trap 'kill $build 2>/dev/null || true; rm -rf "$constraints" "$log" "$new"' EXIT
-    shown=
-    while kill -0 $build 2>/dev/null; do
-        files=$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 | tr -d ' []' || true)
-        if [[ -n $files && $files != "$shown" ]]; then
-            shown=$files
-            all=${files#*/} compiled=${files%/*}
-            left=$(( (SECONDS - started) * (all - compiled) / (compiled + 1) / 60 + 1 ))
-            say "  $files files compiled, about $left min left"
-        fi
-        sleep 5
-    done
-    if ! wait $build; then
-        tail -n 30 "$log" >&2
-        die "MMCV $mmcv could not be built with PyTorch $torch: the compiler's last lines are above."
-    fi
-    mv "$new"/mmcv-*.whl "$wheels/"
-    rm -rf "$new"
-fi
-
+say "PyTorch and the tools that build MMCV"
+pip_install setuptools wheel ninja psutil torch numpy $(grep -oE '^torchvision' "$work/all" || true)
+# An MMCV of this version may be there that was built for another PyTorch.
+install_mmcv "$(pin '(onedl-)?mmcv')" --no-deps --force-reinstall
 say "OpenMMLab, nlse_mm and the test tools"
-pip_install --quiet "$wheels"/mmcv-*.whl
-pip_install --quiet --no-build-isolation --editable '.[mmdet,mmseg,tests]'
-"$python" -c 'import mmcv._ext, mmdet, mmseg' 2> "$log" ||
-    { cat "$log" >&2; die "The installed packages can't be imported: the reason is above."; }
+pip_install --no-build-isolation --requirement "$work/all"
+[[ ${#alone[@]} == 0 ]] || pip_install --no-deps "${alone[@]}"
+pip_install --no-build-isolation --no-deps --editable .
+"$python" -c 'import mmcv._ext, mmdet, mmseg' 2> "$work/error" ||
+    { cat "$work/error" >&2; die "The installed packages can't be imported: the reason is above."; }
 echo "$state" > "$done_file"
 say "done: $("$python" -c '
 import mmcv, mmdet, mmengine, mmseg, torch
 print(f"PyTorch {torch.__version__}, MMEngine {mmengine.__version__}, MMCV {mmcv.__version__}, "
-      f"MMDetection {mmdet.__version__}, MMSegmentation {mmseg.__version__}")' 2>/dev/null) in $prefix"
+      f"MMDetection {mmdet.__version__}, MMSegmentation {mmseg.__version__}")' 2> /dev/null) in $prefix"

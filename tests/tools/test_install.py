@@ -1,0 +1,186 @@
+"""An active environment keeps what it has; wrong wishes end in one sentence."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_environment import FakeEnvironment
+
+THEIRS = dict(torch="2.1.2", numpy="1.26.4", mmengine="0.10.7", mmcv="2.1.0")
+
+
+def asked(calls):
+    """Return the names that pip was asked to install, flags and paths left out."""
+    flags = {"install", "--quiet", "--disable-pip-version-check", "--no-deps"}
+    words = [word for call in calls for word in call["words"]]
+    return {
+        word.split("==")[0]
+        for before, word in zip(["", *words], words, strict=False)
+        if word not in flags and not word.startswith("-") and before != "--constraint"
+    }
+
+
+def refused(done):
+    (line,) = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    return line
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return lambda **packages: FakeEnvironment(tmp_path, **packages)
+
+
+def test_an_environment_with_pytorch_and_mmcv_keeps_all_it_has(environment):
+    theirs = environment(**THEIRS, mmdet="3.2.0")
+    done = theirs.run("install.sh")
+    assert done.returncode == 0, done.stderr
+    calls = theirs.calls()
+    assert asked(calls) == {"pytest", "pytest-xdist", "."}
+    (editable,) = (call for call in calls if "--editable" in call["words"])
+    assert "--no-deps" in editable["words"]
+    kept = {f"{name}=={number}" for name, number in THEIRS.items()} | {"mmdet==3.2.0"}
+    assert all(kept <= set(call["constraints"].splitlines()) for call in calls)
+    assert "torch==2.1.2" in done.stdout
+    assert "added: nlse_mm pytest-xdist==1 pytest==1\n" in done.stdout
+
+
+def test_a_second_run_asks_pip_for_nothing(environment):
+    theirs = environment(**THEIRS, mmdet="3.3.0")
+    theirs.run("install.sh")
+    theirs.calls()
+    done = theirs.run("install.sh")
+    assert (done.returncode, theirs.calls()) == (0, [])
+    assert "up to date" in done.stdout
+
+
+def test_an_environment_without_a_toolbox_gets_the_tested_ones(environment):
+    theirs = environment(**THEIRS)
+    assert theirs.run("install.sh").returncode == 0
+    assert {"mmdet", "mmsegmentation", "ftfy", "regex"} <= asked(theirs.calls())
+
+
+def test_the_forks_count_as_openmmlab_and_get_their_own_toolboxes(environment):
+    forks = {"onedl_mmengine": "0.10.12", "onedl_mmcv": "2.3.6"}
+    theirs = environment(torch="2.13.0", **forks)
+    done = theirs.run("install.sh")
+    assert done.returncode == 0, done.stderr
+    names = asked(theirs.calls())
+    assert {"onedl-mmdetection", "onedl-mmsegmentation"} <= names
+    assert not names & {"torch", "mmengine", "mmcv", "mmdet", "mmsegmentation"}
+
+
+def test_pytorch_without_mmcv_stays_and_mmcv_is_built_for_it(environment):
+    theirs = environment(torch="2.4.1", mmdet="3.3.0", setuptools="75.0.0", wheel="0.4")
+    build = theirs.project / "tools" / "build_mmcv.sh"
+    build.write_text('#!/usr/bin/env bash\necho "/built/for/$1/$2.whl"\n')
+    done = theirs.run("install.sh")
+    assert done.returncode == 0, done.stderr
+    calls = theirs.calls()
+    names = asked(calls)
+    assert f"/built/for/{theirs.python}/mmcv" in names
+    assert not names & {"torch", "setuptools", "setuptools<81"}
+    assert all("torch==2.4.1" in call["constraints"] for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("__init__.py", "raise ImportError('its reason')", "can't be imported"),
+        ("_ext.py", "raise ImportError('its reason')", "no compiled operators"),
+    ],
+)
+def test_an_mmcv_that_does_not_work_ends_in_one_sentence(environment, file, text, said):
+    theirs = environment(**THEIRS)
+    (theirs.site / "mmcv" / file).write_text(text)
+    line = refused(theirs.run("install.sh"))
+    assert said in line
+    assert "its reason" in line
+    assert theirs.calls() == []
+
+
+def test_torch_chooses_nothing_where_pytorch_stays(environment):
+    theirs = environment(**THEIRS)
+    line = refused(theirs.run("install.sh", TORCH="2.8.0"))
+    assert "TORCH=2.8.0" in line
+    assert "PyTorch 2.1.2" in line
+    assert theirs.calls() == []
+
+
+def test_a_pip_that_replaces_something_is_told_of(environment):
+    theirs = environment(**THEIRS, mmdet="3.3.0")
+    metadata = theirs.site / "torch-2.1.2.dist-info" / "METADATA"
+    moving = f"Path({str(metadata)!r}).write_text('Name: torch\\nVersion: 3')"
+    with open(theirs.site / "pip" / "__main__.py", "a") as pip:
+        print(moving, file=pip)
+    assert "torch==2.1.2" in refused(theirs.run("install.sh"))
+
+
+def test_a_stack_that_there_is_not_is_refused_with_those_there_are(environment):
+    line = refused(environment().run("install.sh", STACK="latest"))
+    assert "STACK=latest is not one of oldest, default, newest and onedl" in line
+
+
+def test_the_oldest_stack_refuses_a_python_without_its_pytorch(environment, tmp_path):
+    python = tmp_path / "python3.12"
+    # Runs what Python 3.12 would: all but a range that ends before it.
+    python.write_text(
+        '#!/usr/bin/env bash\n[[ $1 == --version ]] && echo "Python 3.12.1"\n'
+        '[[ $* != *"(3, 11 + 1)"* ]]\n'
+    )
+    python.chmod(0o755)
+    done = environment().run("install.sh", STACK="oldest", PYTHON=str(python))
+    line = refused(done)
+    assert "Python 3.10 or 3.11 for STACK=oldest" in line
+    assert "Python 3.12.1" in line
+
+
+@pytest.mark.parametrize("name", ["default", "newest"])
+def test_a_stack_beats_the_active_environment(environment, name):
+    fakes = environment()
+    folder = ".venv" if name == "default" else f".venv-{name}"
+    own = fakes.project / folder / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.touch(0o755)
+    script = fakes.project / "tools" / "which.sh"
+    script.write_text(
+        f"#!/usr/bin/env bash\n. {script.parent}/environment.sh\ncommand -v python\n"
+    )
+    script.chmod(0o755)
+    assert fakes.run("which.sh", STACK=name).stdout.strip() == str(own)
+
+
+def test_a_new_stack_gets_its_pins_and_mmaction_without_opencv_contrib(environment):
+    fakes = environment()
+    stack = fakes.project / ".venv-newest"
+    shutil.copytree(fakes.prefix, stack, symlinks=True)
+    build = fakes.project / "tools" / "build_mmcv.sh"
+    build.write_text('#!/usr/bin/env bash\necho "/built/$2.whl"\n')
+    (site,) = stack.glob("lib/python*/site-packages")
+    for package in ("mmcv", "mmdet", "mmseg", "mmengine", "torch"):
+        fakes.write(site / package / "__init__.py", "")
+    fakes.write(site / "mmcv" / "_ext.py", "")
+    done = fakes.run("install.sh", STACK="newest")
+    assert done.returncode == 0, done.stderr
+    calls = fakes.calls()
+    assert {"torch", "torchvision"} <= asked(calls[:1])
+    assert all("torch==2.14.1\n" in call["constraints"] for call in calls)
+    (alone,) = (call["words"] for call in calls if "mmaction2==1.2.0" in call["words"])
+    assert "--no-deps" in alone
+    wheel = "/built/mmcv==2.1.0.whl"
+    (mmcv,) = (call["words"] for call in calls if wheel in call["words"])
+    assert "--force-reinstall" in mmcv  # it may be there, built for another PyTorch
+    assert "up to date" in fakes.run("install.sh", STACK="newest").stdout
+
+
+def test_every_stack_pins_exactly_and_its_mmcv_once():
+    files = sorted(Path(__file__).parents[2].glob("requirements*.txt"))
+    assert len(files) == 4
+    for file in files:
+        lines = [
+            line
+            for line in file.read_text().splitlines()
+            if line and not line.startswith("#")
+        ]
+        assert all(line.count("==") == 1 or ";" in line for line in lines)
+        assert sum(line.startswith(("mmcv==", "onedl-mmcv==")) for line in lines) == 1
