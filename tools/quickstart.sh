@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 config=configs/tiny/mask_rcnn_r18_nl.py
 data=data/tiny_coco
-work=work_dirs/quickstart
+work=work_dirs/quickstart${STACK:+-$STACK}
 least=0.50 # mAP of boxes and of masks that this training is known to exceed
 
 say() { printf '\033[1m[quickstart]\033[0m %s\n' "$*"; }
