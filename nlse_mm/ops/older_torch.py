@@ -94,7 +94,8 @@ def count_flops(step: Any, args: Any, kwargs: Any, out: Any) -> int:
         formula = flop_counter.flop_registry.get(step)
         return formula(*args, **kwargs, out_val=out) if formula else 0
     # PyTorch 2.1's formulas take shapes, and their table has another name.
-    of_shapes = flop_counter.flop_mapping.get(step)
+    older: Any = flop_counter
+    of_shapes = older.flop_mapping.get(step)
     if of_shapes is None:
         return 0
     args, kwargs, out = tree_map(flop_counter.get_shape, (args, kwargs, out))
