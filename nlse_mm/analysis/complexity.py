@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import nlse_mm.ops  # noqa: F401  adds the formulas of our operations
 from nlse_mm.errors import ConfigError
-from nlse_mm.ops.older_torch import FLOP_FORMULAS
+from nlse_mm.ops.older_torch import count_flops
 
 from .uncountable import why_uncountable
 
@@ -119,8 +119,7 @@ class _Counter(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if formula := FLOP_FORMULAS.get(func._overloadpacket):
-            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        self.flops += count_flops(func._overloadpacket, args, kwargs or {}, out)
         return out
 
 

@@ -9,11 +9,15 @@ and keys, E channels of values, h heads.
 
 import torch.fx
 
-from .concatenation import concatenation_attention
-from .dot_product import dot_product_attention
-from .precision import is_autocast
-from .projection import add_projection, project
-from .softmax import softmax_attention
+from nlse_mm.torch_version import check_torch
+
+check_torch()  # first, since what follows uses names that an older one lacks
+
+from .concatenation import concatenation_attention  # noqa: E402
+from .dot_product import dot_product_attention  # noqa: E402
+from .precision import is_autocast  # noqa: E402
+from .projection import add_projection, project  # noqa: E402
+from .softmax import softmax_attention  # noqa: E402
 
 __all__ = [
     "add_projection",

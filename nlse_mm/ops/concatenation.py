@@ -53,7 +53,7 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
         tensor([[[14.]]])
     """
     dtype = common_dtype(a, b, value)
-    a, b, value = (t.to(dtype) for t in (a, b, value))
+    a, b, value = [t.to(dtype) for t in (a, b, value)]
     if needs_formula():
         return _formula(a, b, value)
     return _attend(a, b, value)

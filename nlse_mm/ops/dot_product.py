@@ -43,7 +43,7 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         tensor([[[10.]]])
     """
     dtype = common_dtype(query, key, value)
-    query, key, value = (t.to(dtype) for t in (query, key, value))
+    query, key, value = [t.to(dtype) for t in (query, key, value)]
     # Divided first: a sum over positions overflows half precision, their mean doesn't.
     # A graph's sizes are open, and max() would compare one.
     value = value / (key.shape[1] if is_recording() else max(key.shape[1], 1))

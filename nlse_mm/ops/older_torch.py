@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.modules import module
 from torch.utils import flop_counter
+from torch.utils._pytree import tree_map
 
 # PyTorch 2.1 lacks them. There an operation is a plain autograd function.
 HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")
-# PyTorch 2.1 has the table under its older name.
-FLOP_FORMULAS: dict[Any, Callable[..., int]] = getattr(
-    flop_counter, "flop_registry", None
-) or getattr(flop_counter, "flop_mapping", {})
 
 
 class Operation(Protocol):
@@ -82,6 +79,27 @@ def flop_formula(name: str) -> Callable[[Callable[..., int]], Callable[..., int]
     if HAS_CUSTOM_OPS:
         return flop_counter.register_flop_formula(getattr(torch.ops.nlse_mm, name))
     return lambda formula: formula
+
+
+def count_flops(step: Any, args: Any, kwargs: Any, out: Any) -> int:
+    """Return what a step costs by PyTorch's formula for it; 0 if there is none.
+
+    Args:
+        step: One of the operations that autograd records, without its overload.
+        args: What it was given.
+        kwargs: What it was given by name.
+        out: What it returned.
+    """
+    if hasattr(flop_counter, "flop_registry"):
+        formula = flop_counter.flop_registry.get(step)
+        return formula(*args, **kwargs, out_val=out) if formula else 0
+    # PyTorch 2.1's formulas take shapes, and their table has another name.
+    older: Any = flop_counter
+    of_shapes = older.flop_mapping.get(step)
+    if of_shapes is None:
+        return 0
+    args, kwargs, out = tree_map(flop_counter.get_shape, (args, kwargs, out))
+    return of_shapes(*args, **kwargs, out_shape=out)
 
 
 def is_exporting() -> bool:

@@ -21,7 +21,9 @@ def common_dtype(*tensors: Tensor) -> torch.dtype:
     """
     widest = tensors[0].dtype
     for tensor in tensors[1:]:
-        widest = torch.promote_types(widest, tensor.dtype)
+        # Asked only where needed: PyTorch 2.1 can't compile the question.
+        if tensor.dtype != widest:
+            widest = torch.promote_types(widest, tensor.dtype)
     # Autocast leaves double precision alone in PyTorch's own products, too.
     if widest != torch.float64 and is_autocast(tensors[0]):
         return autocast_dtype(tensors[0].device.type)

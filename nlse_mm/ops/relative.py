@@ -123,7 +123,8 @@ def attend_in_chunks(
         means = weights.flatten(1, 2) @ value  # (N, h B, C)
         return mix(means.unflatten(1, weights.shape[1:3]))  # (N, h, B, C) to (N, B, E)
 
-    if needs_formula():
+    # On ``meta`` there is no memory to save, and PyTorch 2.1 has no checkpoint.
+    if needs_formula() or value.is_meta:
         return attend(positions)
     # One query's scores say how many images and heads there are.
     heads = scores(positions[:1]).shape[:2].numel()

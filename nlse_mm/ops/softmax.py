@@ -49,7 +49,7 @@ def softmax_attention(
         tensor([[[2.5000]]])
     """
     dtype = common_dtype(query, key, value)
-    query, key, value = (t.to(dtype) for t in (query, key, value))
+    query, key, value = [t.to(dtype) for t in (query, key, value)]
     if needs_formula():
         return formula(query, key, value, scale)
     sizes = *query.shape[:2], key.shape[1], query.shape[2], value.shape[2]

@@ -112,6 +112,7 @@ def _on_map(plugin: nn.Module, value: Any) -> Any:
 def _like(out: Any, maps: list[Any]) -> Any:
     if isinstance(out, dict):
         return type(out)(zip(out, maps, strict=True))
-    if isinstance(out, tuple) and hasattr(out, "_fields"):
+    # Plain tuples aside, whose attributes PyTorch 2.1 can't compile a question for.
+    if isinstance(out, tuple) and type(out) is not tuple and hasattr(out, "_fields"):
         return type(out)(*maps)
     return type(out)(maps) if isinstance(out, tuple | list) else maps[0]

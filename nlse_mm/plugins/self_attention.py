@@ -141,10 +141,10 @@ class SelfAttention2d(nn.Module):
         must_call = is_recording(x) or is_hooked(self.value)
         must_call = must_call or not is_plain_conv(self.value)
         if self.encoding.is_separable and not self.content:
-            by_row, by_column = (  # (h, U, H) and (h, V, W)
+            by_row, by_column = [  # (h, U, H) and (h, V, W)
                 self.encoding.axis(i, queries, x.shape[2 + i]).softmax(-1).to(x.dtype)
                 for i, queries in enumerate((rows, columns))
-            )
+            ]
             if must_call:
                 out = relative.separable_means(x, by_row, by_column)  # (N, h C, U, V)
                 out = self.value(out)  # (N, E, U, V)

@@ -16,6 +16,7 @@ import torch
 from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of, message_of
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import why_broken
+from nlse_mm.torch_version import check_torch
 
 USER_ERROR = 2  # the exit code that argparse and the shell use for a wrong command
 
@@ -32,16 +33,17 @@ def in_one_sentence(main: Callable[[], None]) -> Callable[[], None]:
     """Make ``main`` end a user error with a sentence on stderr and exit code 2.
 
     That is a ``ConfigError``, which this package raises on purpose (a misspelt
-    ``position``), a name or argument that MMEngine's registry refuses, or whatever a
-    toolbox's constructor makes of a config; in the process itself or in one of its data
-    workers. Of the processes of one machine the first one prints it, and each of them
-    where the data is wrong, which is its own. ``NLSE_MM_TRACEBACK=1`` shows the
-    traceback of these, too.
+    ``position``, a PyTorch that is too old), a name or argument that MMEngine's
+    registry refuses, or whatever a toolbox's constructor makes of a config; in the
+    process itself or in one of its data workers. Of the processes of one machine the
+    first one prints it, and each of them where the data is wrong, which is its own.
+    ``NLSE_MM_TRACEBACK=1`` shows the traceback of these, too.
     """
 
     @functools.wraps(main)
     def wrapped() -> None:
         try:
+            check_torch()
             main()
         except Exception as error:
             sentence = user_error(error)

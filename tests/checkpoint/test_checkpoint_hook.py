@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.runner import find_latest_checkpoint
 
-from nlse_mm.checkpoint import is_complete, latest_complete
+from nlse_mm.checkpoint import is_complete, latest_complete, load_from_local
 from nlse_mm.checkpoint.loading.atomic_backend import TEMPORARY, AtomicBackend
 
 STOCK = "CheckpointHook"
@@ -27,8 +27,8 @@ def test_it_saves_what_mmengines_hook_saves(tmp_path, runner, real_checkpoint):
     torch.manual_seed(0)
     best = dict(save_best="acc", rule="greater")
     runner(tmp_path, checkpoint=best).train()
-    ours = torch.load(tmp_path / "epoch_2.pth", weights_only=True)
-    stock = torch.load(real_checkpoint, weights_only=True)
+    ours = load_from_local(str(tmp_path / "epoch_2.pth"))
+    stock = load_from_local(str(real_checkpoint))
     assert ours.keys() == stock.keys()
     assert ours["meta"].keys() == stock["meta"].keys()
     hub, stock_hub = (c["message_hub"]["runtime_info"] for c in (ours, stock))
@@ -109,7 +109,7 @@ def test_mmengines_own_hook_does_lose_them(killed_trainings):
 def test_a_killed_training_resumes_at_each_moment_and_clears_up(
     killed, tmp_path, runner
 ):
-    finished = torch.load(killed[-1] / "epoch_2.pth", weights_only=True)["state_dict"]
+    finished = load_from_local(str(killed[-1] / "epoch_2.pth"))["state_dict"]
     half_written = 0
     for folder in killed[-20::4]:
         work_dir = tmp_path / folder.name

@@ -17,7 +17,7 @@ def test_resume_does_not_execute_the_config_of_the_checkpoint(
     tmp_path, runner, real_checkpoint
 ):
     mark, path = tmp_path / "executed", tmp_path / "epoch_2.pth"
-    checkpoint = torch.load(real_checkpoint, weights_only=True)
+    checkpoint = load_from_local(str(real_checkpoint))
     checkpoint["meta"]["config"] = program(mark)
     torch.save(checkpoint, path)
     resumed = runner(tmp_path / "run", epochs=3)

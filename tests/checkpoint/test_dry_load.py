@@ -24,7 +24,7 @@ class Renaming(nn.Module):
             self._register_load_state_dict_pre_hook(self._rename)
         if way == "pre-hook of PyTorch 2.5":
             if not hasattr(self, "register_load_state_dict_pre_hook"):
-                pytest.skip("this PyTorch has none")
+                pytest.skip("this PyTorch has no register_load_state_dict_pre_hook")
             self.register_load_state_dict_pre_hook(lambda _, *a: self._rename(*a))
         if way == "hook after loading":
             self.register_load_state_dict_post_hook(

@@ -128,7 +128,9 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 def test_errors_that_are_not_the_files_fault_stay_as_they_are(real_checkpoint):
-    with pytest.raises(RuntimeError, match="nonsense") as caught:
+    # PyTorch 2.1 asks each kind of device in turn, and the HPU's complains.
+    errors = (RuntimeError, AssertionError)
+    with pytest.raises(errors, match=r"nonsense|HPU") as caught:
         local_loader.load_from_local(str(real_checkpoint), "nonsense")
     assert not isinstance(caught.value, CheckpointError)
 

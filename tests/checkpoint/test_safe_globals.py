@@ -1,5 +1,7 @@
 """MMEngine's checkpoints load safely, and nothing else comes in with them."""
 
+import codecs
+import collections
 import os
 import pickle
 import subprocess
@@ -26,7 +28,18 @@ class Calls:
         return self.function, self.args
 
 
-@pytest.fixture(params=["the list of allowed types", "restricted_pickle"])
+needs_list = pytest.mark.skipif(
+    not safe_globals.has_safe_globals(),
+    reason="this PyTorch has no torch.serialization.add_safe_globals",
+)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("the list of allowed types", marks=needs_list),
+        "restricted_pickle",
+    ]
+)
 def load(request):
     if request.param == "restricted_pickle":
         return lambda path: torch.load(
@@ -78,6 +91,37 @@ def test_arrays_of_either_numpy_load(tmp_path, load, core):
     assert loaded["b"] == 0.5
 
 
+def test_plain_data_loads_where_pytorch_allows_none_of_it(tmp_path, load, monkeypatch):
+    data = [
+        np.arange(3.0).tobytes(),
+        bytearray(b"a"),
+        {1, 2},
+        collections.Counter("aab"),
+        torch.device("cpu"),
+        torch.uint8,
+    ]
+    later = {
+        "_codecs.encode",
+        "builtins.bytearray",
+        "builtins.set",
+        "collections.Counter",
+        "torch.device",
+        "torch.uint8",
+    }
+    early = restricted_pickle._get_allowed_globals()
+    early = {name: early[name] for name in early.keys() - later}
+    monkeypatch.setattr(restricted_pickle, "_get_allowed_globals", lambda: early)
+    torch.save(data, tmp_path / "a.pth", pickle_protocol=2)
+    assert load(tmp_path / "a.pth") == data
+
+
+def test_where_pytorch_has_no_list_text_is_encoded_as_latin1_alone(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save(Calls(codecs.encode, "a", "unicode_escape"), path)
+    with pytest.raises(pickle.UnpicklingError, match=r"GLOBAL _codecs\.encode"):
+        torch.load(path, weights_only=False, pickle_module=restricted_pickle)
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -127,12 +171,14 @@ def repack(path, change):
             new.writestr(name, change(name, part))
 
 
+@needs_list
 def test_allowing_twice_changes_nothing():
     before = set(torch.serialization.get_safe_globals())
     allow_mmengine_types()
     assert set(torch.serialization.get_safe_globals()) == before
 
 
+@needs_list
 def test_getattr_and_the_modules_of_numpy_are_not_themselves_allowed():
     allowed = torch.serialization.get_safe_globals()
     assert getattr not in allowed

@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from this_pytorch import needs_open_sizes
 
 from nlse_mm.keypoints import KeypointRCNNHead
 
@@ -102,6 +103,7 @@ def test_mixed_precision_gives_the_loss_of_full_precision():
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
+@needs_open_sizes
 def test_onnx_gives_the_same_for_any_number_of_regions():
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmcv.cnn import NonLocal2d as Stock
+from this_pytorch import needs_float16
 from torch import nn
 from torch.nn.modules import module as hooks
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -339,6 +340,7 @@ def test_asking_for_the_attention_of_a_treated_block():
         torch.testing.assert_close(ours(X), X + ours.conv_out(y))
 
 
+@needs_float16
 def test_excitations_under_a_hook_stay_out_of_half_precision():
     layer = SELayer(32)
     x = torch.full((1, 32, 64, 64), 6e4)

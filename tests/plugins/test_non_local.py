@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmcv.cnn import NonLocal2d as Stock
+from this_pytorch import each_half_dtype
 from torch import nn
 
 from nlse_mm.plugins import NonLocal1d, NonLocal2d, NonLocal3d
@@ -211,7 +212,7 @@ def test_sequences_and_volumes(cls, norm, size, mode, sub_sample):
     torch.testing.assert_close(block.train()(x), formula(block, x))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@each_half_dtype
 @each_mode
 def test_half_precision_stays_finite_where_mmcvs_overflows(dtype, mode):
     # theta and phi of 16 in 512 channels: the unscaled product is 131,072.
@@ -230,7 +231,7 @@ def test_half_precision_stays_finite_where_mmcvs_overflows(dtype, mode):
     assert all(value.isfinite().all() for value in out.values())
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@each_half_dtype
 @each_mode
 @sub_sampled
 def test_autocast_is_as_near_as_mmcv_and_keeps_the_residual(dtype, mode, sub_sample):

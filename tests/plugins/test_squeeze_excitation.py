@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 from mmengine.model import BaseModule
+from this_pytorch import OLD_EXPORTER, each_half_dtype
 from torch import nn
 
 from nlse_mm.plugins import SELayer
@@ -115,7 +116,7 @@ def test_a_wrong_argument_ends_in_a_sentence(wrong, sentence):
         SELayer(32, **wrong)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@each_half_dtype
 def test_autocast_is_right_where_a_half_precision_sum_overflows(dtype):
     layer = SELayer(32)
     x = torch.full((1, 32, 64, 64), 6e4 if dtype == torch.float16 else 1e30)
@@ -154,9 +155,9 @@ def test_the_old_onnx_exporter_gives_the_same():
         end,
         (torch.randn(ODD),),
         file,
-        dynamo=False,
         input_names=["x"],
         dynamic_axes=dict(x={0: "n", 2: "h", 3: "w"}),
+        **OLD_EXPORTER,
     )
     session = runtime.InferenceSession(
         file.getvalue(), providers=["CPUExecutionProvider"]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from nlse_mm.checkpoint import load_from_local
+
 mmdet = pytest.importorskip("mmdet")
 
 ROOT = Path(__file__).parents[2]
@@ -95,8 +97,7 @@ def test_stock_train_resumes_our_config(leaf, trained):
     printed = run("train.py", leaf, "--work-dir", trained, *options)
     assert "resumed epoch: 1" in printed
     first, second = (
-        torch.load(trained / f"epoch_{n}.pth", weights_only=True)["state_dict"]
-        for n in (1, 2)
+        load_from_local(str(trained / f"epoch_{n}.pth"))["state_dict"] for n in (1, 2)
     )
     name = "backbone.layer3.0.nonlocal_block.conv_out.bn.weight"
     assert first[name].abs().sum() > 0
@@ -109,7 +110,7 @@ def test_the_inferencer_loads_our_checkpoint(leaf, trained):
     inferencer = DetInferencer(
         str(leaf), str(trained / "epoch_1.pth"), device="cpu", show_progress=False
     )
-    weight = torch.load(trained / "epoch_1.pth", weights_only=True)["state_dict"]
+    weight = load_from_local(str(trained / "epoch_1.pth"))["state_dict"]
     name = "backbone.layer3.0.nonlocal_block.conv_out.bn.weight"
     assert torch.equal(inferencer.model.state_dict()[name], weight[name])
     (result,) = inferencer(np.zeros((64, 96, 3), np.uint8))["predictions"]

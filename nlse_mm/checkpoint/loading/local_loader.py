@@ -100,10 +100,14 @@ def _explain(path: Path, is_zip: bool, message: str) -> str | None:
     """Return a sentence for ``torch.load``'s error; None if it isn't the file's."""
     refused = re.search(r"GLOBAL (\S+)", message)
     if refused:
+        way_out = (
+            " (whoever trusts the file can allow it with "
+            "torch.serialization.add_safe_globals)"
+        )
         return (
             f"refused to load {path}: it holds {refused[1]}, which MMEngine's "
-            "checkpoints don't hold and which may run code when it is loaded (whoever "
-            "trusts the file can allow it with torch.serialization.add_safe_globals)"
+            "checkpoints don't hold and which may run code when it is loaded"
+            f"{way_out if has_safe_globals() else ''}"
         )
     if "deserialize object on" in message:  # of a device that isn't here
         return None

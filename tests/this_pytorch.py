@@ -1,0 +1,44 @@
+"""What this PyTorch can do, found by asking, for the tests that need more than 2.1 has.
+
+A test that can't run says which capability is missing, never which version.
+"""
+
+import inspect
+
+import pytest
+import torch
+
+from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
+
+
+def _multiplies_float16() -> bool:
+    try:
+        with torch.autocast("cpu", torch.float16):
+            torch.ones(1, 1, 1) @ torch.ones(1, 1, 1)
+    except RuntimeError:
+        return False
+    return True
+
+
+FLOAT16 = _multiplies_float16()
+HALF_DTYPES = (torch.float16, torch.bfloat16)[not FLOAT16 :]
+# The older of the two ONNX exporters was the only one, and then had no name.
+OLD_EXPORTER = (
+    {"dynamo": False}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters
+    else {}
+)
+
+needs_float16 = pytest.mark.skipif(
+    not FLOAT16, reason="this PyTorch has no float16 products on the CPU"
+)
+needs_custom_ops = pytest.mark.skipif(
+    not HAS_CUSTOM_OPS, reason="this PyTorch has no torch.library.custom_op"
+)
+needs_open_sizes = pytest.mark.skipif(
+    not hasattr(getattr(torch.export, "Dim", None), "AUTO"),
+    reason="this PyTorch has no torch.export.Dim.AUTO",
+)
+each_half_dtype = pytest.mark.parametrize(
+    "dtype", [pytest.param(torch.float16, marks=needs_float16), torch.bfloat16]
+)
