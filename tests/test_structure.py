@@ -23,10 +23,11 @@ TOP = {
     "__init__": set(),
     "errors": set(),
     "toolbox": {"errors"},
+    "config_file": {"toolbox"},
     "registry": {"errors", "toolbox", "checkpoint"},
 }
 # Any folder may import these.
-BELOW_ALL = {"errors", "toolbox", "registry", "arguments"}
+BELOW_ALL = {"errors", "toolbox", "config_file", "registry", "arguments"}
 # Those that the registry's own import needs, and which so can't import it.
 BELOW_REGISTRY = {"arguments", "checkpoint"}
 # folder: the others of the package that it may import
