@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,7 @@ class Toolbox:
         scope: Its registry scope, which is its package's name.
         title: What it calls itself.
         distribution: What pip calls it.
+        fork: What pip calls it in OneDL's fork of OpenMMLab's packages.
         folder: Ours that extends it, the only one that imports it.
         init: The function of ``apis`` that builds a model from a config.
         inference: The function of ``apis`` that runs a model on images.
@@ -37,6 +39,7 @@ class Toolbox:
     scope: str
     title: str
     distribution: str
+    fork: str
     folder: str
     init: str
     inference: str
@@ -52,11 +55,16 @@ class Toolbox:
         """Return whether a class, or a function, is the toolbox's own."""
         return package_of(cls) == self.scope
 
+    def to_install(self) -> str:
+        """Return what pip calls it in the set of packages that MMEngine is of."""
+        return self.fork if pip_has("onedl-mmengine") else self.distribution
+
 
 DETECTION = Toolbox(
     scope="mmdet",
     title="MMDetection",
     distribution="mmdet",
+    fork="onedl-mmdetection",
     folder="nlse_mm.keypoints",
     init="init_detector",
     inference="inference_detector",
@@ -68,6 +76,7 @@ SEGMENTATION = Toolbox(
     scope="mmseg",
     title="MMSegmentation",
     distribution="mmsegmentation",
+    fork="onedl-mmsegmentation",
     folder="nlse_mm.segmentation",
     init="init_model",
     inference="inference_model",
@@ -93,7 +102,7 @@ def active_toolbox() -> Toolbox:
     for toolbox in TOOLBOXES:
         if installed(toolbox.scope):
             return toolbox
-    known = " or ".join(f"{t.title} (pip install {t.distribution})" for t in TOOLBOXES)
+    known = " or ".join(f"{t.title} (pip install {t.to_install()})" for t in TOOLBOXES)
     raise MissingPackageError(
         f"nlse_mm's backbones need {known}, and neither is installed"
     )
@@ -151,6 +160,25 @@ def installed(package: str) -> bool:
         return find_spec(package) is not None
     except (AttributeError, ImportError, TypeError, ValueError):  # not a name
         return False
+
+
+def pip_has(distribution: str) -> bool:
+    """Return whether pip has installed something under this name."""
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def distributions(package: str) -> list[str]:
+    """Return under which names pip has installed a ``package`` to import.
+
+    OpenMMLab's packages and OneDL's, whose names begin with ``onedl-``, overwrite each
+    other's files: there is more than one name where both were installed. There is none
+    where the package was put on the path without pip. Takes a quarter of a second.
+    """
+    return sorted(set(packages_distributions().get(package, ())))
 
 
 @cache

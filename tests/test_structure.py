@@ -24,10 +24,18 @@ TOP = {
     "errors": set(),
     "torch_version": {"errors"},
     "toolbox": {"errors"},
+    "config_file": {"toolbox"},
     "registry": {"errors", "toolbox", "checkpoint"},
 }
 # Any folder may import these.
-BELOW_ALL = {"errors", "torch_version", "toolbox", "registry", "arguments"}
+BELOW_ALL = {
+    "errors",
+    "torch_version",
+    "toolbox",
+    "config_file",
+    "registry",
+    "arguments",
+}
 # Those that the registry's own import needs, and which so can't import it.
 BELOW_REGISTRY = {"arguments", "checkpoint"}
 # folder: the others of the package that it may import

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from nlse_mm.config_file import read_config
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import installed, why_broken
 
@@ -67,7 +68,7 @@ def load_config(
     # MMEngine imports pkg_resources anew for each config, which warns each time.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     try:
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     except Exception as error:  # a config is a program: anything may come out of it
         reason = " ".join(str(error).split())
         raise ConfigError(

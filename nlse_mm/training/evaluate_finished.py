@@ -1,12 +1,22 @@
 """Evaluate the model of a training that has nothing left to train."""
 
-import itertools
+from collections.abc import Iterator
 
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from nlse_mm.arguments import checked
 from nlse_mm.registry import HOOKS
+
+
+class _NoBatches(Iterator[None]):
+    """Give the iteration loop nothing, as often as it asks."""
+
+    def __next__(self) -> None:
+        return None
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Skip nothing: OneDL's loop calls this instead of asking for each batch."""
 
 
 @HOOKS.register_module()
@@ -30,7 +40,7 @@ class EvaluateFinishedHook(Hook):
         if self.is_finished:
             runner.logger.info("Nothing is left to train; evaluating.")
             if by_iter:  # it would read and drop all batches of the whole training
-                loop.dataloader_iterator = itertools.repeat(None)
+                loop.dataloader_iterator = _NoBatches()
 
     def after_train(self, runner: Runner) -> None:
         """Evaluate."""

@@ -15,6 +15,36 @@ from .seed_worker import seed_everything
 _EPOCH, _BATCH = range(2)
 
 
+class _SeededBatches(Iterator[Any]):
+    """Seed before each batch is fetched, from its number.
+
+    Args:
+        batches: The iteration loop's endless batches.
+        seed: Of the training.
+        rank: Of the process.
+    """
+
+    def __init__(self, batches: Iterator[Any], seed: int, rank: int) -> None:
+        self._batches = batches
+        self._seed = seed
+        self._rank = rank
+        self._number = 0
+
+    def __next__(self) -> Any:
+        seed_everything(self._seed, self._rank, self._number, _BATCH)
+        self._number += 1
+        return next(self._batches)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Fetch as many batches: OneDL's loop calls this when a training is resumed.
+
+        Its own iterator makes the sampler skip them, and starts the data workers anew
+        in a state of their random numbers that an uninterrupted training hasn't there.
+        """
+        for _ in range(num_iters):
+            next(self)
+
+
 @HOOKS.register_module()
 @checked(at_least=dict(seed=0))
 class ReseedHook(Hook):
@@ -48,16 +78,9 @@ class ReseedHook(Hook):
         """Tie the iteration loop's batches to their number."""
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
-            loop.dataloader_iterator = self._seeded(
-                loop.dataloader_iterator, runner.rank
+            loop.dataloader_iterator = _SeededBatches(
+                loop.dataloader_iterator, self.seed, runner.rank
             )
-
-    def _seeded(self, batches: Iterator[Any], rank: int) -> Iterator[Any]:
-        number = 0
-        while True:
-            seed_everything(self.seed, rank, number, _BATCH)
-            yield next(batches)
-            number += 1
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed from the epoch; the data workers are started right after this."""

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from nlse_mm import config_file
+
 
 @functools.cache
 def _read(path: Path) -> Config:
-    return Config.fromfile(path)
+    return config_file.read_config(path)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from nlse_mm.config_file import read_config
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("in_mmdet")
@@ -37,7 +39,7 @@ NAMES = [c[0] for c in CONFIGS]
 
 
 def load(name):
-    return Config.fromfile(ROOT / "configs" / f"{name}.py")
+    return read_config(ROOT / "configs" / f"{name}.py")
 
 
 def backbone(config):

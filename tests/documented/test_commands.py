@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from fences import ROOT, commands
-from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
+
+from nlse_mm.config_file import read_config
 
 LINES = (Path(__file__).parent / "commands.txt").read_text().splitlines()
 LISTED = dict(line.split(" => ") for line in LINES if " => " in line)
@@ -85,7 +86,7 @@ def test_it_runs(command, checkout, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     small = f"COMMAND='{command}' PATH={sys.prefix}/bin:$PATH\n{SMALL[command]}"
     for path in re.findall(r"work_dirs/[\w/]+\.pth", small):
-        cfg = Config.fromfile(re.search(r"configs/[\w/-]+\.py", small)[0])
+        cfg = read_config(re.search(r"configs/[\w/-]+\.py", small)[0])
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             weights = MODELS.build(cfg.model).state_dict()
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
+
+from nlse_mm.config_file import read_config
 
 pytest.importorskip("mmdet")
 import make_tiny_coco
@@ -71,7 +72,7 @@ def test_the_same_seed_draws_the_same_images_and_the_number_is_kept(browse):
 
 @pytest.mark.parametrize("name", ["mask_rcnn_r18.py", "fcn_r18_nl.py"])
 def test_boxes_masks_and_labels_are_drawn_too(browse, name):
-    pytest.importorskip(Config.fromfile(ROOT / "configs/tiny" / name).default_scope)
+    pytest.importorskip(read_config(ROOT / "configs/tiny" / name).default_scope)
     images = browse(name, "coco", "--number", 2)
     assert len(images) == 2
     assert all(image.any() for image in images.values())

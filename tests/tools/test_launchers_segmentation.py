@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from nlse_mm.config_file import read_config
+
 pytest.importorskip("mmseg")
 
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 
@@ -46,7 +47,7 @@ def _here(launch):
 
 @pytest.fixture
 def checkpoint():
-    config = Config.fromfile("leaf.py")
+    config = read_config("leaf.py")
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = revert_sync_batchnorm(MODELS.build(config.model))
     torch.save(dict(state_dict=model.state_dict(), meta=dict()), "iter_1.pth")

@@ -12,9 +12,10 @@ import pytest
 import show_attention
 import torch
 from images import Image, by_frequency
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from model_on_images import load_model
+
+from nlse_mm.config_file import read_config
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny"
@@ -49,7 +50,7 @@ def weights(tmp_path):
     """A function that writes a checkpoint for a config, and returns its path."""
 
     def write(config):
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
         pytest.importorskip(cfg.default_scope)
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             model = MODELS.build(cfg.model)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 from harness import Report, Step, benchmark_parser, now, parse, ratio, times
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from nlse_mm.config_file import read_config
 from nlse_mm.toolbox import DETECTION
 from nlse_mm.training.user_error import in_one_sentence
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 def build(device: str) -> dict[str, nn.Module]:
     """Return the models by the name of their block; all other weights are the same."""
-    config = Config.fromfile(CONFIG)
+    config = read_config(CONFIG)
     init_default_scope(config.default_scope)
     config.model.backbone.init_cfg = None
     models: dict[str, nn.Module] = {}

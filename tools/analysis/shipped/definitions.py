@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from nlse_mm.config_file import read_config
 
 # Where a model has a backbone: itself, or in the detector or the re-identification
 # model of a tracker or a semi-supervised one. SAN calls its backbone image_encoder.
@@ -53,7 +53,7 @@ def collect(
     left_out = {}
     for name, path in configs:
         try:
-            model = Config.fromfile(path).to_dict().get("model")
+            model = read_config(path).to_dict().get("model")
         except Exception as error:  # a config is a program: anything may come out of it
             left_out[name] = f"the config does not load: {one_line(error)}"
             continue

@@ -1,0 +1,54 @@
+"""Configs are read alike whichever distribution of a toolbox is installed."""
+
+from dataclasses import replace
+
+import pytest
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
+
+from nlse_mm import config_file, toolbox
+from nlse_mm.config_file import read_config
+from nlse_mm.toolbox import SEGMENTATION, distributions
+
+
+def test_a_base_is_found_in_a_distribution_that_mmengine_does_not_know(
+    monkeypatch, tmp_path
+):
+    pytest.importorskip("mmseg")
+    monkeypatch.setitem(MODULE2PACKAGE, "mmseg", "some-other-fork")
+    leaf = tmp_path / "leaf.py"
+    leaf.write_text("_base_ = 'mmseg::_base_/default_runtime.py'")
+    with pytest.raises(ModuleNotFoundError, match="some-other-fork is not installed"):
+        Config.fromfile(leaf)
+    assert read_config(leaf).default_scope == "mmseg"
+    assert MODULE2PACKAGE["mmseg"] == "some-other-fork"
+
+
+@pytest.mark.parametrize(
+    ("present", "named"), [("mmengine", "mmocr"), ("onedl-mmengine", "onedl-mmocr")]
+)
+def test_a_missing_toolbox_goes_by_its_name_in_the_installed_set(
+    monkeypatch, tmp_path, present, named
+):
+    names = dict(scope="mmocr", distribution="mmocr", fork="onedl-mmocr")
+    missing = replace(SEGMENTATION, **names)
+    monkeypatch.setattr(toolbox, "TOOLBOXES", (missing,))
+    for module in (config_file, toolbox):
+        monkeypatch.setattr(module, "pip_has", lambda name: name == present)
+    leaf = tmp_path / "leaf.py"
+    leaf.write_text("_base_ = 'mmocr::a/b.py'")
+    with pytest.raises(ModuleNotFoundError, match=f"^{named} is not installed"):
+        read_config(leaf)
+
+
+def test_both_distributions_that_wrote_into_one_package_are_found(
+    monkeypatch, tmp_path
+):
+    for name in ("toybox", "fork-of-toybox"):
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+        (info / "top_level.txt").write_text("toy\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert distributions("toy") == ["fork-of-toybox", "toybox"]
+    assert distributions("toys") == []
