@@ -35,6 +35,8 @@ _KNOWN = (
     ),
     (r"No module named '(ftfy|regex)'", "pip install ftfy regex"),
 )
+# The file of the compiled operators, which the loader's error comes with.
+_COMPILED = re.compile(r"mmcv[/\\]_ext\b")
 # What MMCV raises for an operator that wasn't compiled for the device.
 _ON_GPU = re.compile(r"_impl: implementation for device cuda:\d+ not found")
 
@@ -49,9 +51,11 @@ def reason(error: BaseException) -> str:
 
 def explain(error: BaseException) -> str | None:
     """Return what an error means and what to do; None if it isn't known."""
-    if isinstance(error, ImportError) and error.name == EXTENSION:
-        return _of_operators(error)
     message = str(error)
+    if isinstance(error, ImportError) and (
+        error.name == EXTENSION or _COMPILED.search(f"{error.path} {message}")
+    ):
+        return _of_operators(error)
     if _ON_GPU.search(message):
         return cpu_only()
     return next((why for known, why in _KNOWN if re.search(known, message)), None)

@@ -77,9 +77,12 @@ def distributions(package: Package) -> list[metadata.Distribution]:
     found = []
     for name in package.distributions:
         try:
-            found.append(metadata.distribution(name))
+            installed = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue
+        # An uninstallation that was cut short leaves an empty folder.
+        if installed.read_text("METADATA") or installed.read_text("PKG-INFO"):
+            found.append(installed)
     return found
 
 
