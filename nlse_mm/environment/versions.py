@@ -29,7 +29,7 @@ def versions() -> Iterator[Finding]:
     if find_spec("torch"):
         yield _gpus()
     yield _numpy()
-    yield _imported("OpenCV", "cv2", "pip install opencv-python-headless")
+    yield _imported("OpenCV", "cv2", "pip install opencv-python")
     if find_spec("torchvision"):
         yield _imported("torchvision", "torchvision", "")
     yield _pkg_resources()
