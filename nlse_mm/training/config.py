@@ -73,8 +73,8 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything may come out of it
-        why = reason(error)
-        raise ConfigError(f"the config {path} can't be read: {why}") from error
+        said = reason(error)
+        raise ConfigError(f"the config {path} can't be read: {said}") from error
     _merge(cfg, args.cfg_options)
     scope = cfg.get("default_scope") or "mmengine"
     if not installed(scope):
