@@ -10,19 +10,28 @@ from importlib import import_module
 from mmengine import registry as mmengine
 
 from .checkpoint.loading import install_checkpoint_loaders
+from .environment.packages import two_sets
 from .errors import MissingPackageError
 from .toolbox import TOOLBOXES, import_error, installed
 
 SCOPE = "nlse_mm"
 _EXTENDED = tuple(t for t in TOOLBOXES if installed(t.scope))
 _FOLDERS = tuple(t.folder for t in _EXTENDED)
+_TWO_SETS = two_sets()
 
 
 class _Registry(mmengine.Registry):
     """Register all but the folders whose toolbox can't be imported."""
 
     def import_from_location(self) -> None:
-        """Import the locations, each once; note what a toolbox's folder raised."""
+        """Import the locations, each once; note what a toolbox's folder raised.
+
+        Raises:
+            MissingPackageError: If two distributions hold one of OpenMMLab's packages.
+                Raised while this file is imported, MMEngine would drop it.
+        """
+        if _TWO_SETS:
+            raise MissingPackageError(_TWO_SETS)
         self.left_out: dict[str, str] = {}
         for location in self._locations:
             if location not in _FOLDERS:

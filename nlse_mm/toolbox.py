@@ -16,6 +16,7 @@ from typing import Any
 from mmengine import registry
 from mmengine.registry import MODELS, DefaultScope
 
+from .environment.import_errors import reason
 from .errors import MissingPackageError, UnknownNameError
 
 
@@ -191,7 +192,7 @@ def import_error(module: str) -> str | None:
     try:
         import_module(module)
     except Exception as error:  # an import is a program: anything may come out of it
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return reason(error)
     return None
 
 
@@ -216,9 +217,5 @@ def why_broken(scope: str, *kinds: str) -> str | None:
             if child is not None:
                 child.import_from_location()
         except Exception as error:  # as in import_error
-            reason = " ".join(str(error).split())
-            return (
-                f"the {name} of {scope} can't be imported: "
-                f"{type(error).__name__}: {reason}"
-            )
+            return f"the {name} of {scope} can't be imported: {reason(error)}"
     return None

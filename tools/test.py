@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.registry import RUNNERS
 
+from nlse_mm.environment.operators import check_operators
 from nlse_mm.errors import ConfigError
 from nlse_mm.training.check_weights import add_weights_check
 from nlse_mm.training.config import (
@@ -71,6 +72,7 @@ def main() -> None:
     add_weights_check(cfg, testing=True)
     add_hook(cfg, type="nlse_mm.CheckAgreementHook")
     runner = RUNNERS.build(cfg)
+    check_operators(runner.model, training=False)
     with explain_unusable_data(runner):
         runner.test()
 

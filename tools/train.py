@@ -10,6 +10,7 @@ import argparse
 
 from mmengine.registry import RUNNERS
 
+from nlse_mm.environment.operators import check_operators
 from nlse_mm.training.check_weights import add_weights_check
 from nlse_mm.training.config import add_hook, load_config, parser_with_common_arguments
 from nlse_mm.training.data_files import check_data_files, fill_ann_files
@@ -64,6 +65,7 @@ def main() -> None:
     add_weights_check(cfg)
     add_hook(cfg, type="nlse_mm.CheckAgreementHook")
     runner = RUNNERS.build(cfg)
+    check_operators(runner.model, training=True)
     with explain_unusable_data(runner):
         runner.train()
 

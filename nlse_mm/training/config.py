@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config
 
 from nlse_mm.config_file import read_config
+from nlse_mm.environment.import_errors import reason
+from nlse_mm.environment.packages import check_one_set, how_to_install
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import installed, why_broken
 
@@ -59,8 +61,10 @@ def load_config(
 
     Raises:
         ConfigError: If it can't be read, lacks a key, or names a toolbox that isn't
-            installed or that can't be imported.
+            installed or that can't be imported; or if two distributions hold one
+            package.
     """
+    check_one_set()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = Path(args.config)
     if not path.is_file():
@@ -70,15 +74,14 @@ def load_config(
     try:
         cfg = read_config(path)
     except Exception as error:  # a config is a program: anything may come out of it
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"the config {path} can't be read: {type(error).__name__}: {reason}"
-        ) from error
+        said = reason(error)
+        raise ConfigError(f"the config {path} can't be read: {said}") from error
     _merge(cfg, args.cfg_options)
     scope = cfg.get("default_scope") or "mmengine"
     if not installed(scope):
         raise ConfigError(
-            f"{path} has default_scope='{scope}', and {scope} is not installed"
+            f"{path} has default_scope='{scope}', and {scope} is not "
+            f"installed{how_to_install(scope)}"
         )
     if why := why_broken(scope, "MODELS", "DATASETS"):
         raise ConfigError(f"{path} has default_scope='{scope}', and {why}")

@@ -14,6 +14,7 @@ import mmengine.runner.runner
 import torch
 
 from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of, message_of
+from nlse_mm.environment.import_errors import explain, reason
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import why_broken
 from nlse_mm.torch_version import check_torch
@@ -62,6 +63,8 @@ def user_error(error: Exception) -> str | None:
         message = _without_traceback(error)
     elif _is_mmengines(error):
         message = message_of(error)
+    elif explain(error):
+        return reason(error)
     else:
         return _refused_by_a_toolbox(error)
     message = " ".join(message.split())

@@ -1,0 +1,109 @@
+"""Say what is behind the error of a broken environment, and what to do about it."""
+
+import re
+from importlib import metadata
+
+from .packages import MMCV, name_and_version
+
+EXTENSION = "mmcv._ext"  # the compiled operators
+
+# What the message of an error has in it, and what that means.
+_KNOWN = (
+    (
+        r"No module named 'pkg_resources'",
+        "setuptools 82 and newer lack it: pip install 'setuptools<81'",
+    ),
+    (
+        r"libGL\.so|libgthread|libglib|libxcb|libSM\.so|libXext",
+        "OpenCV wants libraries of a desktop: pip uninstall -y opencv-python, then "
+        "pip install opencv-python-headless",
+    ),
+    (
+        r"numpy\.dtype size changed|_ARRAY_API|compiled using NumPy 1|"
+        r"numpy\.core\.multiarray failed|Numpy is not available",
+        "something was compiled for another NumPy: pip install 'numpy<2', or a newer "
+        "release of what was compiled",
+    ),
+    (
+        r"torchvision::\w+ does not exist",
+        "torchvision was built for another PyTorch: pip uninstall -y torchvision, "
+        "which nlse_mm doesn't need, or its release for the installed PyTorch",
+    ),
+    (
+        r"MMCV==\S+ is used but incompatible",
+        "pip uninstall -y mmcv, and install mmcv 2.1.0 with its compiled operators",
+    ),
+    (r"No module named '(ftfy|regex)'", "pip install ftfy regex"),
+    (
+        r"No module named '\w+\.models\.localizers\.drn'",
+        "MMAction2's release lacks that folder, open-mmlab/mmaction2#2714: install it "
+        "from its repository",
+    ),
+)
+# The file of the compiled operators, which the loader's error comes with.
+_COMPILED = re.compile(r"mmcv[/\\]_ext\b")
+# What MMCV raises for an operator that wasn't compiled for the device.
+_ON_GPU = re.compile(r"_impl: implementation for device cuda:\d+ not found")
+
+
+def reason(error: BaseException) -> str:
+    """Return an error's class and message in one line, and what to do where known."""
+    message = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    meaning = explain(error)
+    return f"{said} ({meaning})" if meaning else said
+
+
+def explain(error: BaseException) -> str | None:
+    """Return what an error means and what to do; None if it isn't known."""
+    message = str(error)
+    if isinstance(error, ImportError) and (
+        error.name == EXTENSION or _COMPILED.search(f"{error.path} {message}")
+    ):
+        return _of_operators(error)
+    if _ON_GPU.search(message):
+        return cpu_only()
+    return next((why for known, why in _KNOWN if re.search(known, message)), None)
+
+
+def _of_operators(error: ImportError) -> str:
+    mmcv = name_and_version(MMCV) or "MMCV"
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{mmcv} has no compiled operators, such as the nms and RoIAlign that "
+            f"detectors need: {how_to_compile()}"
+        )
+    return (
+        f"the operators of {mmcv} were compiled for another PyTorch or CUDA than the "
+        f"installed {_version('torch')}: {how_to_compile()}"
+    )
+
+
+def cpu_only() -> str:
+    """Say that MMCV's operators can't run on a GPU, and what to do."""
+    mmcv = name_and_version(MMCV) or "MMCV"
+    return (
+        f"the operators of {mmcv}, such as nms and RoIAlign, "
+        f"were compiled for the CPU only, and PyTorch uses a GPU: "
+        f"{how_to_compile(cuda=True)}, which needs CUDA's compiler nvcc"
+    )
+
+
+def how_to_compile(cuda: bool = False) -> str:
+    """Return the commands that compile MMCV's operators for the installed PyTorch."""
+    name, _, version = (name_and_version(MMCV) or "mmcv 2.1.0").partition(" ")
+    compiled = name if name.startswith("onedl") else "mmcv"
+    before = f"pip uninstall -y {name}; " if name != compiled else ""
+    flag = " FORCE_CUDA=1" if cuda else ""
+    return (
+        f"{before}MMCV_WITH_OPS=1{flag} pip install --force-reinstall --no-deps "
+        f"--no-cache-dir --no-build-isolation --no-binary={compiled} "
+        f"{compiled}=={version}"
+    )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return f"{distribution} {metadata.version(distribution)}"
+    except metadata.PackageNotFoundError:
+        return distribution

@@ -1,0 +1,73 @@
+"""Find OpenMMLab's packages, stock or forks, and whether they can be imported."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+
+from .findings import Finding, Mark
+from .import_errors import reason
+from .operators import compiled_cuda, missing_operators, why_cpu_only
+from .packages import (
+    MMCV,
+    MMENGINE,
+    TOOLBOXES,
+    Package,
+    name_and_version,
+    to_install,
+    two_sets,
+)
+
+SECTION = "OpenMMLab"
+_OPERATORS = "mmcv operators"
+
+
+def openmmlab() -> Iterator[Finding]:
+    """Yield MMEngine, MMCV, its operators and the toolboxes, of which one is needed."""
+    if why := two_sets():
+        yield Finding(SECTION, "broken", "distributions", why)
+    for package in (MMENGINE, MMCV):
+        yield _package(package, (package.name,))
+        if package is MMCV and find_spec("mmcv"):
+            yield _operators()
+    toolboxes = [_package(t, (t.name, f"{t.name}.models")) for t in TOOLBOXES]
+    yield from toolboxes
+    if all(found.mark == "missing" for found in toolboxes):
+        stock = [f"{t.title} (pip install {to_install(t)})" for t in TOOLBOXES]
+        text = f"none is installed; nlse_mm extends {' or '.join(stock)}"
+        yield Finding(SECTION, "broken", "toolboxes", text)
+
+
+def _package(package: Package, modules: tuple[str, ...]) -> Finding:
+    known = name_and_version(package)
+    if not find_spec(package.name):
+        install = f"pip install {to_install(package)}"
+        if known:
+            text = f"{known} is listed, and its files aren't there: {install}"
+            return Finding(SECTION, "broken", package.name, text)
+        mark: Mark = "missing" if package in TOOLBOXES else "broken"
+        text = f"not installed, needed for {package.needed_for}: {install}"
+        return Finding(SECTION, mark, package.name, text)
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:  # an import is a program: anything may come of it
+            text = f"{known or package.title}: {module} can't be imported"
+            return Finding(SECTION, "broken", package.name, f"{text}: {reason(error)}")
+    if known is None:
+        version = getattr(import_module(package.name), "__version__", "")
+        known = f"{package.name} {version}, not installed by pip"
+    return Finding(SECTION, "ok", package.name, known)
+
+
+def _operators() -> Finding:
+    try:
+        cuda, missing = compiled_cuda(), missing_operators()
+        why = why_cpu_only()
+    except Exception as error:
+        return Finding(SECTION, "broken", _OPERATORS, reason(error))
+    if why:
+        return Finding(SECTION, "broken", _OPERATORS, why)
+    text = f"compiled for CUDA {cuda}" if cuda else "compiled for the CPU only"
+    if missing:
+        text += f", without {', '.join(missing)}"
+    return Finding(SECTION, "ok", _OPERATORS, text)

@@ -1,0 +1,137 @@
+"""Find which distributions the OpenMMLab packages come from.
+
+The OneDL forks, and MMCV's variants, have names of their own for pip and share those to
+import, so that two of them in one folder overwrite each other's files.
+"""
+
+from dataclasses import dataclass
+from importlib import metadata
+
+from nlse_mm.errors import MissingPackageError
+
+
+@dataclass(frozen=True)
+class Package:
+    """Describe a package of OpenMMLab.
+
+    Args:
+        name: What is imported.
+        title: What it calls itself.
+        distributions: What pip calls it and its forks, the stock one first.
+        needed_for: What of ours needs it.
+        folder: Ours that extends it; none if there is no such folder.
+    """
+
+    name: str
+    title: str
+    distributions: tuple[str, ...]
+    needed_for: str
+    folder: str = ""
+
+
+MMENGINE = Package(
+    "mmengine",
+    "MMEngine",
+    ("mmengine", "mmengine-lite", "onedl-mmengine"),
+    "every name in a config, and training",
+)
+MMCV = Package(
+    "mmcv",
+    "MMCV",
+    ("mmcv", "mmcv-lite", "mmcv-full", "onedl-mmcv"),
+    "the layers of every plugin and backbone",
+)
+TOOLBOXES = (
+    Package(
+        "mmdet",
+        "MMDetection",
+        ("mmdet", "onedl-mmdetection"),
+        "detectors and keypoints",
+        folder="keypoints",
+    ),
+    Package(
+        "mmseg",
+        "MMSegmentation",
+        ("mmsegmentation", "onedl-mmsegmentation"),
+        "segmentation",
+        folder="segmentation",
+    ),
+    Package(
+        "mmaction",
+        "MMAction2",
+        ("mmaction2", "onedl-mmaction2"),
+        "configs of default_scope='mmaction'",
+    ),
+    Package(
+        "mmpretrain",
+        "MMPretrain",
+        ("mmpretrain", "onedl-mmpretrain"),
+        "configs of default_scope='mmpretrain'",
+    ),
+)
+PACKAGES = (MMENGINE, MMCV, *TOOLBOXES)
+
+
+def distributions(package: Package) -> list[metadata.Distribution]:
+    """Return the installed ones of a package, in the order of the table."""
+    found = []
+    for name in package.distributions:
+        try:
+            installed = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        # An uninstallation that was cut short leaves an empty folder.
+        if installed.read_text("METADATA") or installed.read_text("PKG-INFO"):
+            found.append(installed)
+    return found
+
+
+def name_and_version(package: Package) -> str | None:
+    """Return what is installed, such as ``'mmcv-lite 2.1.0'``; None if nothing is."""
+    installed = distributions(package)
+    return _title(installed[0]) if installed else None
+
+
+def to_install(package: Package) -> str:
+    """Return what pip calls it in the set, stock or OneDL's, that MMEngine is of."""
+    forked = (name_and_version(MMENGINE) or "").startswith("onedl-")
+    return package.distributions[-1 if forked else 0]
+
+
+def how_to_install(name: str) -> str:
+    """Return the end of a sentence with pip's command for a package; else nothing."""
+    package = next((p for p in PACKAGES if p.name == name), None)
+    return f": pip install {to_install(package)}" if package else ""
+
+
+def two_sets() -> str | None:
+    """Return which packages overwrite each other and what to do; None if none do.
+
+    Of two in different folders of ``sys.path`` the first is used, as it is.
+    """
+    clashes, remove = [], []
+    keep = ""
+    for package in PACKAGES:
+        installed = distributions(package)
+        folders = [str(found.locate_file("")) for found in installed]
+        if len(set(folders)) < len(folders):
+            clashes.append(" and ".join(map(_title, installed)))
+            remove += [found.metadata["Name"] for found in installed]
+            keep = keep or _title(installed[0]).replace(" ", "==")
+    if not clashes:
+        return None
+    return (
+        f"two distributions of one package overwrite each other's files: "
+        f"{', '.join(clashes)}; run pip uninstall -y {' '.join(remove)}, then install "
+        f"one of each again, such as {keep}"
+    )
+
+
+def check_one_set() -> None:
+    """Raise MissingPackageError if two distributions hold one OpenMMLab package."""
+    if why := two_sets():
+        raise MissingPackageError(why)
+
+
+def _title(found: metadata.Distribution) -> str:
+    return f"{found.metadata['Name']} {found.version}"
