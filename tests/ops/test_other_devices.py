@@ -26,7 +26,8 @@ for dtype in (torch.float32, torch.bfloat16):
     with FakeTensorMode():
         query, key, value = made(2, 1500, 16), made(2, 1100, 16), made(2, 1100, 80)
         a, b = made(2, 1500), made(2, 1100)
-        x, identity, weights = made(2, 8, 5, 7), made(2, 8, 5, 7), (made(4, 8), made(8, 4))
+        x, identity = made(2, 8, 5, 7), made(2, 8, 5, 7)
+        weights = made(4, 8), made(8, 4)
         outputs = (
             ops.softmax_attention(query, key, value, 0.3),
             ops.dot_product_attention(query, key, value),

@@ -5,8 +5,8 @@ the only required argument; heads and backbones need more, or less. It takes seq
 maps or volumes: as with PyTorch's own layers, a name that ends in 1d or 3d says so, and
 all others take maps. A new plugin is found without a line here; its further forms, and
 how its attention gives its output, may stand in ``FURTHER``. One outside of nlse_mm is
-asked by ``pytest -p MODULE``, which imports it. Where there is a GPU, a promise is asked
-on it as well.
+asked by ``pytest -p MODULE``, which imports it. Where there is a GPU, promises are
+asked on it as well.
 
 Shapes: N batch, C channels, h heads, P queries, Q keys.
 """

@@ -1,6 +1,6 @@
 """All of a plugin's tensors are on one device, whichever its input is on.
 
-Asked without a GPU, of fake tensors on the device ``meta``: PyTorch refuses an operation
+Asked without a GPU, of fake tensors on the device ``meta``: PyTorch refuses operations
 on fake tensors of two devices, as it would on a GPU.
 """
 

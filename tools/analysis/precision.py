@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-# The dtype of autocast; None where nothing is cast. TF32 are single precision's tensors,
-# of whose digits products and convolutions read the first three.
+# The dtype of autocast; None where nothing is cast. TF32 is single precision, of whose
+# digits products and convolutions read the first three.
 PRECISIONS = {
     "fp32": None,
     "tf32": None,
