@@ -13,6 +13,11 @@ from nlse_mm.registry import MODELS
 warnings.filterwarnings("ignore")
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture(autouse=True)
 def _log_again():
     """Tools switch the log off for their process, which here is the tests'."""
@@ -23,6 +28,15 @@ def _log_again():
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    """A GPU's convolutions have three digits by default, and the tests ask for more."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
 
 
 @pytest.fixture(params=["mmdet", "mmseg"])

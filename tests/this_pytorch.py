@@ -21,13 +21,19 @@ def _multiplies_float16() -> bool:
 
 
 FLOAT16 = _multiplies_float16()
-HALF_DTYPES = (torch.float16, torch.bfloat16)[not FLOAT16 :]
 # The older of the two ONNX exporters was the only one, and then had no name.
 OLD_EXPORTER = (
     {"dynamo": False}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters
     else {}
 )
+
+
+def half_dtypes(device: str) -> tuple[torch.dtype, ...]:
+    """Return the dtypes of 16 bits that are multiplied on a kind of device."""
+    has_both = FLOAT16 or device != "cpu"
+    return (torch.float16, torch.bfloat16) if has_both else (torch.bfloat16,)
+
 
 needs_float16 = pytest.mark.skipif(
     not FLOAT16, reason="this PyTorch has no float16 products on the CPU"

@@ -89,7 +89,7 @@ def complexity(
     counter = _Counter()
     try:
         with _ready(model), fake, saved_tensors_hooks(note, lambda t: t), counter:
-            image = torch.empty(shape, dtype=_dtype(model))
+            image = _like(model).new_empty(shape)
             torch.func.functional_call(model, state, (image,), kwargs)
     except Exception as error:  # whatever a foreign model raises
         raise ConfigError(
@@ -127,8 +127,9 @@ def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
-def _dtype(model: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+def _like(model: nn.Module) -> Tensor:
+    """Return a tensor of the model's device and dtype."""
+    return next(model.parameters(), torch.empty(0))
 
 
 @contextmanager

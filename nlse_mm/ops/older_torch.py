@@ -150,9 +150,33 @@ def flash_takes(query: Tensor, key: Tensor, value: Tensor) -> bool:
 
     PyTorch 2.1, for one, has no way to ask, and so the answer is no.
     """
-    backends: Any = torch.backends.cuda
-    if not hasattr(backends, "can_use_flash_attention"):
+    if not hasattr(torch.backends.cuda, "can_use_flash_attention"):
         return False
+    if is_compiling():
+        # Dynamo of PyTorch 2.4 to 2.13 can't follow the question, only its answer.
+        trains = query.requires_grad or key.requires_grad or value.requires_grad
+        trains = trains and torch.is_grad_enabled()
+        return _flash_takes_like(query.device, query.dtype, query.shape[3], trains)
+    return _can_flash(query, key, value)
+
+
+def _flash_takes_like(
+    device: torch.device, dtype: torch.dtype, channels: int, trains: bool
+) -> bool:
+    """Ask it of small tensors: the answer depends on nothing else of the sizes."""
+    with torch.set_grad_enabled(trains):
+        x = torch.empty(
+            1, 1, 8, channels, device=device, dtype=dtype, requires_grad=trains
+        )
+        return _can_flash(x, x, x)
+
+
+# What torch.compiler.assume_constant_result does, but it imports Dynamo: seconds.
+_flash_takes_like.__dict__["_dynamo_marked_constant"] = True
+
+
+def _can_flash(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    backends: Any = torch.backends.cuda
     arguments = (query, key, value, None, 0.0, False)
     try:
         parameters = backends.SDPAParams(*arguments, False)

@@ -66,6 +66,11 @@ def test_mmcvs_block_keeps_the_map_and_ours_does_not():
     assert ours.kept_bytes < one_map < theirs.kept_bytes
 
 
+def test_a_model_is_counted_on_the_device_that_it_is_on():
+    here, elsewhere = NonLocal2d(16), NonLocal2d(16).to("meta")
+    assert complexity(elsewhere, (1, 16, 5, 7)) == complexity(here, (1, 16, 5, 7))
+
+
 def test_an_se_layer_multiplies_as_often_as_it_has_weights():
     cost = complexity(SELayer(256, bias=False), (1, 256, 200, 336))
     assert cost.macs == cost.parameters == 2 * 256 * 16

@@ -10,6 +10,7 @@ from nlse_mm import ops
 from nlse_mm.ops.softmax import _flash, may_flash
 from nlse_mm.ops.softmax_chunks import formula
 
+pytestmark = pytest.mark.usefixtures("each_device")
 F64 = dict(dtype=torch.float64)
 
 
@@ -222,6 +223,7 @@ def test_flash_is_tried_where_no_size_or_dtype_forbids_it(device, dtype):
 def test_the_flash_kernel_gives_the_formula(channels):
     # PyTorch's own for the CPU: the same call, by the same name.
     torch.manual_seed(0)
-    query, key, value = (torch.rand(2, n, channels) for n in (50, 33, 33))
+    cpu = dict(device="cpu")
+    query, key, value = (torch.rand(2, n, channels, **cpu) for n in (50, 33, 33))
     out = _flash(*(t.unsqueeze(1) for t in (query, key, value)), 0.7)
     torch.testing.assert_close(out, formula(query, key, value, 0.7))

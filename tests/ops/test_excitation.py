@@ -6,6 +6,7 @@ import torch
 from nlse_mm.ops import excitation as module
 from nlse_mm.ops.excitation import excitation, excite_add_relu
 
+pytestmark = pytest.mark.usefixtures("each_device")
 SIZES = [(2, 8, 5, 7), (1, 16, 1, 3), (3, 8, 6, 4), (0, 8, 5, 7)]
 
 
@@ -21,7 +22,9 @@ def inputs(size=(2, 8, 5, 7), bias=True, dtype=torch.float64, seed=3):
         (channels, inside),
         (channels,),
     ]
-    drawn = [torch.randn(s, generator=generator, dtype=dtype) for s in shapes]
+    how = dict(generator=generator, dtype=dtype, device="cpu")
+    device = torch.empty(0).device
+    drawn = [torch.randn(s, **how).to(device) for s in shapes]
     if not bias:
         drawn[3] = drawn[5] = None
     return [t if t is None else t.requires_grad_() for t in drawn]
@@ -150,10 +153,10 @@ def test_half_precision_is_as_near_as_the_plain_formula(dtype, train):
             ).eps * e.grad.norm()
 
 
-def test_autocast_gives_the_formulas_gradients():
+def test_autocast_gives_the_formulas_gradients(each_device):
     tensors = [t.detach().float().requires_grad_() for t in inputs((2, 16, 9, 9))]
     _, expected = gradients(by_hand, tensors)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(each_device, torch.bfloat16):
         _, ours = gradients(excite_add_relu, tensors)
     for a, b in zip(ours, expected, strict=True):
         assert (a - b).norm() < 0.05 * b.norm()

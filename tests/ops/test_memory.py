@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_flatten
 from nlse_mm.plugins import NonLocal2d, SelfAttention2d
 from nlse_mm.plugins.relative_encoding import ENCODINGS
 
+pytestmark = pytest.mark.usefixtures("each_device")
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
 

@@ -5,7 +5,8 @@ the only required argument; heads and backbones need more, or less. It takes seq
 maps or volumes: as with PyTorch's own layers, a name that ends in 1d or 3d says so, and
 all others take maps. A new plugin is found without a line here; its further forms, and
 how its attention gives its output, may stand in ``FURTHER``. One outside of nlse_mm is
-asked by ``pytest -p MODULE``, which imports it.
+asked by ``pytest -p MODULE``, which imports it. Where there is a GPU, promises are
+asked on it as well.
 
 Shapes: N batch, C channels, h heads, P queries, Q keys.
 """
@@ -13,7 +14,7 @@ Shapes: N batch, C channels, h heads, P queries, Q keys.
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,16 +46,19 @@ class Form:
         kwargs: Arguments beyond ``in_channels``.
         softmax: Whether the rows of its attention are shares of 1.
         mix: Its output, from the plugin, its input and its attention (N, h, P, Q).
+        device: Where it is built, and where its inputs are.
     """
 
     cls: type[nn.Module]
     kwargs: dict[str, Any] = field(default_factory=dict)
     softmax: bool = True
     mix: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+    device: str = "cpu"
 
     def __str__(self) -> str:
         words = (k if v is True else str(v) for k, v in self.kwargs.items())
-        return "-".join([self.cls.__name__, *words])
+        device = () if self.device == "cpu" else (self.device,)
+        return "-".join([self.cls.__name__, *words, *device])
 
     @property
     def dims(self) -> int:
@@ -63,7 +67,8 @@ class Form:
 
     def new(self, **kwargs: Any) -> nn.Module:
         """Build it as it starts."""
-        return self.cls(in_channels=C, **{**self.kwargs, **kwargs})
+        block = self.cls(in_channels=C, **{**self.kwargs, **kwargs})
+        return block.to(self.device)
 
     def at_work(self) -> nn.Module:
         """Build it, all of its parameters having left their start."""
@@ -74,7 +79,7 @@ class Form:
 
     def inputs(self, **kwargs: Any) -> Iterator[Tensor]:
         for batch, *size in SIZES[self.dims]:
-            yield torch.randn(batch, C, *size, **kwargs)
+            yield torch.randn(batch, C, *size, **{"device": self.device, **kwargs})
 
 
 def is_plugin(cls: object) -> bool:
@@ -157,13 +162,23 @@ PROMISES: dict[Callable[[Form], None], Callable[[Form], bool]] = {}
 
 
 def promise(
-    applies: Callable[[Form], bool] = lambda form: True, forms: list[Form] = FORMS
+    applies: Callable[[Form], bool] = lambda form: True,
+    forms: list[Form] = FORMS,
+    devices: tuple[str, ...] = ("cpu", "cuda"),
 ) -> Callable:
     """Make a test of a function of a form, for the forms to which it applies."""
 
     def decorate(function: Callable[[Form], None]) -> Callable[[Form], None]:
-        PROMISES[function] = applies
-        chosen = [form for form in forms if applies(form)]
+        PROMISES[function] = lambda form: form.device in devices and applies(form)
+        chosen = [
+            pytest.param(
+                replace(form, device=device),
+                marks=[pytest.mark.gpu] if device == "cuda" else [],
+            )
+            for device in devices
+            for form in forms
+            if applies(form)
+        ]
         return pytest.mark.parametrize("form", chosen, ids=str)(function)
 
     return decorate

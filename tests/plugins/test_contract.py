@@ -21,7 +21,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from forms import FORMS, FURTHER, SLOW, C, Form, promise, registered_plugins
 from mmengine.model import BaseModule
-from this_pytorch import HALF_DTYPES, needs_open_sizes
+from precision import precision
+from this_pytorch import half_dtypes, needs_open_sizes
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -33,6 +34,8 @@ LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 ZERO_INIT = ("zero_init", "zeros_init")
 CLOSE = dict(rtol=1e-4, atol=1e-5)
 F64 = dict(dtype=torch.float64)
+# How far a result may be from that in double precision, in shares of its norm.
+ALLOWED = dict(fp32=1e-5, tf32=0.05, bf16=0.05, fp16=0.05)
 
 
 def run(block: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -40,10 +43,15 @@ def run(block: nn.Module, x: Tensor) -> dict[str, Tensor]:
     x = x.detach().clone().requires_grad_()
     block.zero_grad()
     out = block(x)
-    slope = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
-    (out * slope).sum().backward()
+    (out * slope_of(out)).sum().backward()
     gradients = {n: p.grad.clone() for n, p in block.named_parameters()}
     return {"output": out.detach(), "input": x.grad, **gradients}
+
+
+def slope_of(out: Tensor) -> Tensor:
+    """Return a gradient of the output that differs everywhere."""
+    slope = torch.linspace(-1, 1, out.numel(), dtype=out.dtype, device=out.device)
+    return slope.view(out.shape)
 
 
 def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -100,8 +108,8 @@ def test_autocast_is_close_to_single_precision(form):
     block = form.at_work()
     for x in form.inputs():
         expected = split(run(block, x))
-        for dtype in HALF_DTYPES:
-            with torch.autocast("cpu", dtype):
+        for dtype in half_dtypes(form.device):
+            with torch.autocast(form.device, dtype):
                 found = split(run(block, x))
                 # As behind a convolution, whose output is in half precision.
                 half = block(x.to(dtype)).flatten()
@@ -114,6 +122,20 @@ def split(found: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the output and, in one vector, all gradients."""
     output, *gradients = (value.flatten() for value in found.values())
     return output, torch.cat(gradients)
+
+
+@promise(devices=("cuda",))
+def test_a_gpu_computes_what_a_cpu_does_in_every_precision(form):
+    block = form.at_work()
+    exact = copy.deepcopy(block).to("cpu", torch.float64)
+    for x in form.inputs():
+        expected = split(run(exact, x.to("cpu", torch.float64)))
+        for name, allowed in ALLOWED.items():
+            with precision(name, form.device):
+                found = split(run(block, x))
+            for value, wanted in zip(found, expected, strict=True):
+                error = (value.to(wanted) - wanted).norm()
+                assert error <= allowed * wanted.norm(), name
 
 
 @promise()
@@ -133,8 +155,7 @@ def test_gradient_checkpointing_changes_no_gradient(form):
         block.zero_grad()
         given = x.clone().requires_grad_()
         out = checkpoint(block, given, use_reentrant=reentrant)
-        slope = torch.linspace(-1, 1, out.numel(), **F64).view(out.shape)
-        (out * slope).sum().backward()
+        (out * slope_of(out)).sum().backward()
         gradients = {n: p.grad for n, p in block.named_parameters()}
         assert_same({"output": out, "input": given.grad, **gradients}, expected)
 
@@ -168,11 +189,11 @@ def test_channels_last_stays_channels_last(form):
             x = plain.detach().to(memory_format=layout).requires_grad_()
             inside, seen = x * 1.0, []
             inside.register_hook(seen.append)
-            with torch.autocast("cpu", torch.bfloat16, enabled=state == "autocast"):
+            is_half = state == "autocast"
+            with torch.autocast(form.device, torch.bfloat16, enabled=is_half):
                 out = block(inside)
             assert out.is_contiguous(memory_format=layout), state
-            slope = torch.linspace(-1, 1, out.numel()).view(out.shape)
-            out.backward(slope.to(memory_format=layout))
+            out.backward(slope_of(out).to(memory_format=layout))
             assert seen[0].is_contiguous(memory_format=layout), state
             with torch.no_grad():
                 assert block(x).is_contiguous(memory_format=layout), state
@@ -191,7 +212,7 @@ def test_attention_is_what_the_output_is_made_of(form):
         queries = x[0, 0].numel()
         assert rows.ndim == 4
         assert (rows.shape[0], rows.shape[2]) == (len(x), queries)
-        some = torch.tensor([queries - 1, 0, queries // 2])
+        some = torch.tensor([queries - 1, 0, queries // 2], device=x.device)
         torch.testing.assert_close(block.attention(x, some), rows[:, :, some])
         if form.softmax:
             assert rows.min() >= 0
@@ -230,7 +251,7 @@ def exported(form: Form) -> tuple[nn.Module, torch.export.ExportedProgram]:
 
 
 @needs_open_sizes
-@promise(forms=SLOW)
+@promise(forms=SLOW, devices=("cpu",))
 def test_it_exports_with_any_batch_and_size(form):
     block, program = exported(form)
     for x in form.inputs():
@@ -239,7 +260,7 @@ def test_it_exports_with_any_batch_and_size(form):
 
 
 @needs_open_sizes
-@promise(forms=SLOW)
+@promise(forms=SLOW, devices=("cpu",))
 def test_onnxruntime_gives_the_same(form):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -259,30 +280,47 @@ def mean_gradients(block: nn.Module, x: Tensor) -> list[Tensor]:
     return [p.grad for p in block.parameters()]
 
 
-def _work(rank: int, folder: Path, blocks: list[nn.Module], inputs: list[Tensor]):
+def _work(
+    rank: int,
+    backend: str,
+    folder: Path,
+    blocks: list[nn.Module],
+    inputs: list[Tensor],
+):
     store = f"file://{folder / 'store'}"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    device = torch.device("cuda", rank) if backend == "nccl" else torch.device("cpu")
+    if backend == "nccl":
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend, init_method=store, rank=rank, world_size=2)
     torch.set_num_threads(1)
-    wrapped = [DistributedDataParallel(block) for block in blocks]
+    wrapped = [DistributedDataParallel(block.to(device)) for block in blocks]
     pairs = zip(wrapped, inputs, strict=True)
-    found = [mean_gradients(block, x[rank::2]) for block, x in pairs]
+    found = [mean_gradients(block, x[rank::2].to(device)) for block, x in pairs]
     if rank == 0:
-        torch.save(found, folder / "gradients.pth")
+        on_cpu = [[g.cpu() for g in gradients] for gradients in found]
+        torch.save(on_cpu, folder / "gradients.pth")
     dist.barrier()
     # Not through the destructors: DDP's waits, with the interpreter's lock, for Gloo's
     # thread, which may be waiting for the lock (PyTorch 2.13).
     os._exit(0)
 
 
-def test_two_processes_average_to_the_gradients_of_one():
-    check_two_processes(FORMS)
+NCCL = pytest.param("nccl", marks=pytest.mark.gpu)
 
 
-def check_two_processes(forms: list[Form]) -> None:
+@pytest.mark.parametrize("backend", ["gloo", NCCL])
+def test_two_processes_average_to_the_gradients_of_one(backend):
+    if backend == "nccl" and torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    check_two_processes(FORMS, backend)
+
+
+def check_two_processes(forms: list[Form], backend: str = "gloo") -> None:
     blocks = [form.at_work() for form in forms]
     inputs = [torch.cat([x, x + 1]) for x in (next(f.inputs()) for f in forms)]
     with TemporaryDirectory() as folder:
-        mp.spawn(_work, (Path(folder), copy.deepcopy(blocks), inputs), nprocs=2)
+        given = backend, Path(folder), copy.deepcopy(blocks), inputs
+        mp.spawn(_work, given, nprocs=2)
         found = torch.load(Path(folder) / "gradients.pth")
     for form, block, x, theirs in zip(forms, blocks, inputs, found, strict=True):
         own = mean_gradients(block, x)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from harness import Report
 
+from nlse_mm.errors import ConfigError
+
 MIB = 2**20
 
 
@@ -35,13 +37,47 @@ def test_a_gpus_step_is_timed_to_the_end_of_what_it_started(monkeypatch):
     now, queued = [0.0], [70.0]  # what was begun before the first step isn't its own
 
     def synchronize():
-        now[0] += queued.pop() if queued else 0.0
+        while queued:
+            work = queued.pop(0)
+            now[0] += work() if callable(work) else work
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            queued.append(lambda: setattr(self, "at", now[0]) or 0.0)
+
+        def synchronize(self):
+            synchronize()
+
+        def elapsed_time(self, end):
+            return 1e3 * (end.at - self.at)
 
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
     steps = dict(short=lambda: queued.append(2.0), long=lambda: queued.append(5.0))
-    seconds = harness.times(steps, options(device="cuda"), clock=lambda: now[0])
+    seconds = harness.times(steps, options(device="cuda"))
     assert seconds == dict(short=[2.0] * 3, long=[5.0] * 3)
     assert not queued
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["x.py", "--device", "cuda"])
+    with pytest.raises(ConfigError, match="--device cuda needs a GPU"):
+        harness.parse(harness.benchmark_parser("X.", rounds=3))
+
+
+def test_a_pass_leaves_the_callers_autocast_on():
+    layer, x = torch.nn.Linear(3, 2), torch.ones(4, 3)
+    found = []
+    layer.register_forward_hook(lambda *call: found.append(call[2].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        harness.pass_of(layer, x, training=False)()
+    harness.pass_of(layer, x, training=False)()
+    harness.pass_of(layer, x, training=False, amp=True)()
+    assert found == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 
 def test_a_cpus_step_waits_for_no_gpu(monkeypatch):

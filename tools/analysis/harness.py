@@ -11,6 +11,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,8 @@ from arguments import add_output, at_least_one, make_parser
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+
+from nlse_mm.errors import ConfigError
 
 HOW = """\
 A round runs each step once, one after the other, so that whatever slows the machine
@@ -73,8 +76,14 @@ def benchmark_parser(
 
 
 def parse(parser: ArgumentParser) -> Namespace:
-    """Parse the command line, and set threads and seed."""
+    """Parse the command line, and set threads and seed.
+
+    Raises:
+        ConfigError: For a GPU where there is none.
+    """
     args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda needs a GPU, and PyTorch sees none here")
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -103,10 +112,23 @@ def times(
         if done >= least and time.perf_counter() > end:
             break
         for name, step in steps.items():
-            start = now(args.device, clock)
-            step()
-            seconds[name].append(now(args.device, clock) - start)
+            seconds[name].append(seconds_of(step, args.device, clock))
     return {name: own[1:] or own for name, own in seconds.items()}
+
+
+def seconds_of(step: Step, device: str, clock: Clock = time.perf_counter) -> float:
+    """Return the seconds of a step: on a GPU, by the events around what it started."""
+    if device == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()  # what was started before isn't the step's
+        start.record()
+        step()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3
+    begin = clock()
+    step()
+    return clock() - begin
 
 
 def ratio(own: Sequence[float], peer: Sequence[float]) -> float:
@@ -164,8 +186,9 @@ def pass_of(module: nn.Module, x: Tensor, training: bool, amp: bool = False) -> 
         x.grad = None
         module.train(training)
         module.zero_grad()
-        autocast = torch.autocast(x.device.type, torch.bfloat16, enabled=amp)
-        with torch.set_grad_enabled(training), autocast:
+        # Not one that is switched off, which would end the caller's.
+        half = torch.autocast(x.device.type, torch.bfloat16) if amp else nullcontext()
+        with torch.set_grad_enabled(training), half:
             y = module(x)
         if training:
             outputs = [y] if isinstance(y, Tensor) else list(y)
