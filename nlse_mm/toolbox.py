@@ -17,6 +17,7 @@ from mmengine import registry
 from mmengine.registry import MODELS, DefaultScope
 
 from .environment.import_errors import reason
+from .environment.packages import how_to_install
 from .errors import MissingPackageError, UnknownNameError
 
 
@@ -138,7 +139,8 @@ def _why_missing(scope: str, name: str) -> str:
     if toolbox and (instead := toolbox.lacks.get(name)):
         return f"{toolbox.title} has no {name}; {instead}"
     if scope not in MODELS.children and not installed(scope):
-        return f"{scope}.{name} is not found: {scope} isn't installed"
+        command = how_to_install(scope)
+        return f"{scope}.{name} is not found: {scope} isn't installed{command}"
     own = MODELS if scope == MODELS.scope else MODELS.children.get(scope)
     near = difflib.get_close_matches(name, own.module_dict if own else ())
     hint = f"; near it are {', '.join(map(repr, near))}" if near else ""

@@ -16,7 +16,7 @@ SHAPES = {
     "the same with sub_sample=True": (1, 4200, 1050, 512),
     "head of 128 RoIs, 14 x 14": (128, 196, 196, 256),
 }
-_CHUNKS = "chunks of queries"
+_BLOCKS = "blocks of weights"
 
 
 def ways() -> tuple[Way, ...]:
@@ -39,7 +39,7 @@ def _way(device: str, dtype: "torch.dtype", n: int, p: int, q: int, d: int) -> s
     from nlse_mm.ops.softmax import may_flash
 
     if not may_flash(device, dtype, n, p, q, d, d):
-        return _CHUNKS
+        return _BLOCKS
     query = torch.empty(n, 1, p, d, device=device, dtype=dtype, requires_grad=True)
     key = torch.empty(n, 1, q, d, device=device, dtype=dtype, requires_grad=True)
-    return "flash kernel" if flash_takes(query, key, key) else _CHUNKS
+    return "flash kernel" if flash_takes(query, key, key) else _BLOCKS

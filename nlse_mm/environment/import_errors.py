@@ -1,7 +1,7 @@
 """Say what is behind the error of a broken environment, and what to do about it."""
 
 import re
-from importlib import metadata
+import sys
 
 from .packages import MMCV, name_and_version
 
@@ -73,9 +73,10 @@ def _of_operators(error: ImportError) -> str:
             f"{mmcv} has no compiled operators, such as the nms and RoIAlign that "
             f"detectors need: {how_to_compile()}"
         )
+    version = getattr(sys.modules.get("torch"), "__version__", "")  # what MMCV imported
     return (
         f"the operators of {mmcv} were compiled for another PyTorch or CUDA than the "
-        f"installed {_version('torch')}: {how_to_compile()}"
+        f"installed PyTorch {version}: {how_to_compile()}"
     )
 
 
@@ -100,10 +101,3 @@ def how_to_compile(cuda: bool = False) -> str:
         f"--no-cache-dir --no-build-isolation --no-binary={compiled} "
         f"{compiled}=={version}"
     )
-
-
-def _version(distribution: str) -> str:
-    try:
-        return f"{distribution} {metadata.version(distribution)}"
-    except metadata.PackageNotFoundError:
-        return distribution

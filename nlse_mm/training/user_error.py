@@ -15,8 +15,9 @@ import torch
 
 from nlse_mm.arguments import blame, frames_of, is_raised, is_stock, last_of, message_of
 from nlse_mm.environment.import_errors import explain, reason
+from nlse_mm.environment.packages import how_to_install
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import why_broken
+from nlse_mm.toolbox import installed, why_broken
 from nlse_mm.torch_version import check_torch
 
 USER_ERROR = 2  # the exit code that argparse and the shell use for a wrong command
@@ -85,10 +86,14 @@ def _without_traceback(error: ConfigError) -> str:
 
 
 def _import_error_behind(message: str) -> str | None:
-    """Return why a name isn't registered, if MMEngine swallowed an import's error."""
-    if (unknown := _UNKNOWN.match(message)) and (why := why_broken(unknown["scope"])):
-        return f"{unknown['name']} is not to be had: {why}"
-    return None
+    """Return why a name isn't registered, if its package's import is to blame."""
+    if (unknown := _UNKNOWN.match(message)) is None:
+        return None
+    scope = unknown["scope"]
+    why = why_broken(scope)
+    if not installed(scope) and (command := how_to_install(scope)):
+        why = f"{scope} is not installed{command}"
+    return f"{unknown['name']} is not to be had: {why}" if why else None
 
 
 def _refused_by_a_toolbox(error: Exception) -> str | None:

@@ -59,7 +59,7 @@ def test_operators_that_cannot_be_loaded_are_told_with_both_names(
     for said in page, launcher:
         assert "undefined symbol: gone (the operators of " in said
         assert f"the operators of {mmcv} were compiled for another PyTorch" in said
-        assert f"the installed torch {torch.__version__}: " in said
+        assert f"the installed PyTorch {torch.__version__}: " in said
         assert "--no-cache-dir --no-build-isolation" in said
 
 

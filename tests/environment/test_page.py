@@ -25,7 +25,7 @@ FOUND = Environment(
         BROKEN,
     ),
     ways=(
-        Way("res4", "cuda", "32 bit", "chunks of queries"),
+        Way("res4", "cuda", "32 bit", "blocks of weights"),
         Way("res4", "cuda", "16 bit", "flash kernel"),
     ),
 )
@@ -171,7 +171,7 @@ def test_gpus_are_counted_by_name(monkeypatch):
 def test_attention_has_a_way_for_each_shape_in_32_and_16_bits(found):
     assert len(found.ways) == 2 * len(attention_ways.SHAPES)
     if not torch.cuda.is_available():
-        assert {way.way for way in found.ways} == {"chunks of queries"}
+        assert {way.way for way in found.ways} == {"blocks of weights"}
         assert {way.device for way in found.ways} == {"cpu"}
 
 
@@ -185,7 +185,7 @@ def test_plain_lines_begin_with_their_mark_and_are_not_cut():
         "  broken   plugins        ImportError: [no] such",
         "",
         "Softmax attention in training, on the GPU",
-        "  res4: 32 bit chunks of queries; 16 bit flash kernel",
+        "  res4: 32 bit blocks of weights; 16 bit flash kernel",
         "",
         "Broken: plugins.",
     ]

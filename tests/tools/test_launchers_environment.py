@@ -6,6 +6,7 @@ import pytest
 from mmengine.runner import Runner
 
 from nlse_mm.environment import operators
+from nlse_mm.toolbox import installed
 
 TOY = Path(__file__).parent / "launcher_toy"
 CONFIG = TOY / "config.py"
@@ -63,4 +64,24 @@ def test_a_base_that_needs_pkg_resources_comes_with_its_command(
     assert said.startswith("error: the config leaf.py can't be read: ")
     assert said.endswith(
         "(setuptools 82 and newer lack it: pip install 'setuptools<81')"
+    )
+
+
+def test_a_base_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeypatch):
+    monkeypatch.setattr("mmengine.config.config.is_installed", lambda package: False)
+    Path("leaf.py").write_text("_base_ = 'mmaction::recognition/c2d.py'")
+    said = sentence_of("train.py", "leaf.py")
+    assert said.startswith("error: the config leaf.py can't be read: ")
+    assert "mmaction2 is not installed" in said
+
+
+def test_a_type_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeypatch):
+    pytest.importorskip("mmdet")
+    if installed("mmpretrain"):
+        pytest.skip("mmpretrain is installed")
+    options = ("model.type=mmpretrain.ImageClassifier", "default_scope=mmdet")
+    said = sentence_of("train.py", CONFIG, *WORK, "--cfg-options", *options)
+    assert said.startswith(
+        "error: mmpretrain.ImageClassifier is not to be had: mmpretrain is not "
+        "installed: pip install "
     )
