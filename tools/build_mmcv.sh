@@ -52,7 +52,7 @@ command -v "${CXX:-c++}" > /dev/null ||
     die "MMCV has to be compiled and setuptools has no pkg_resources, which MMCV and MMEngine import: pip install 'setuptools<81'."
 
 if [[ $device == cpu ]]; then
-    takes="8 to 19 minutes on two cores"
+    takes="10 minutes on two free cores, 25 on busy ones"
     export CUDA_VISIBLE_DEVICES= # MMCV's setup.py wants nvcc wherever it sees a GPU
 else
     takes="operators for CUDA $TORCH_CUDA_ARCH_LIST too: hours on two cores, minutes on many"

@@ -89,6 +89,8 @@ torch=$(sed -n 's/^torch==//p' "$work/before")
 if [[ -n $active && -n $torch && $prefix != "$venv" ]]; then
     [[ -z ${TORCH:-} ]] ||
         die "TORCH=$TORCH is for a new environment, and PyTorch $torch of $prefix stays: leave TORCH out, or deactivate the environment."
+    [[ $(printf '2.1\n%s\n' "$torch" | sort -V | head -n 1) == 2.1 ]] ||
+        die "nlse_mm needs PyTorch 2.1 or newer, and $prefix has $torch: deactivate the environment and let this script make one."
     has() { grep -qE "^($1)==" "$work/before"; }
     cp "$work/before" "$work/constraints"
     fork=

@@ -107,6 +107,12 @@ def test_torch_chooses_nothing_where_pytorch_stays(environment):
     assert theirs.calls() == []
 
 
+def test_a_pytorch_older_than_2_1_is_refused(environment):
+    theirs = environment(**THEIRS | dict(torch="2.0.1+cu118"))
+    assert "PyTorch 2.1 or newer" in refused(theirs.run("install.sh"))
+    assert theirs.calls() == []
+
+
 def test_a_pip_that_replaces_something_is_told_of(environment):
     theirs = environment(**THEIRS, mmdet="3.3.0")
     metadata = theirs.site / "torch-2.1.2.dist-info" / "METADATA"
