@@ -49,6 +49,18 @@ def browse(data, tmp_path, monkeypatch):
     return run
 
 
+def as_drawn(image):
+    """Return what drawing leaves of an image, which older Matplotlib softens.
+
+    Twice, as for boxes and keypoints.
+    """
+    canvas = Visualizer()
+    for _ in range(2):
+        canvas.set_image(image)
+        image = canvas.get_image()
+    return image
+
+
 def test_flipped_figures_are_among_the_images_and_named(browse, data):
     images = browse("keypoint_rcnn_r18_nl.py", "people")
     assert len(images) == 6
@@ -58,7 +70,7 @@ def test_flipped_figures_are_among_the_images_and_named(browse, data):
         number = name.split("_")[1].removesuffix(".png")
         plain = cv2.imread(str(data / "people/train2017" / f"{number}.jpg"))
         mirrored = plain[:, ::-1]
-        same = [np.mean(np.abs(image - p) < 2) for p in (plain, mirrored)]
+        same = [np.mean(np.abs(image - as_drawn(p)) < 2) for p in (plain, mirrored)]
         assert np.argmax(same) == (name in flipped)
         assert 0.5 < max(same) < 1  # something is drawn on it
 

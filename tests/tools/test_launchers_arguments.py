@@ -200,9 +200,10 @@ def test_a_process_ends_with_one_sentence_and_code_2(tmp_path, backbone, words):
     model |= dict.fromkeys(parts)
     config = tmp_path / "wrong.py"
     config.write_text(CONFIG.format(base=str(TOY / "config.py"), model=model))
+    paths = os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, TRAIN, config, "--work-dir", tmp_path / "work"],
-        env=os.environ | dict(PYTHONPATH=str(TOY), OMP_NUM_THREADS="1"),
+        env=os.environ | dict(PYTHONPATH=paths, OMP_NUM_THREADS="1"),
         capture_output=True,
         text=True,
         check=False,

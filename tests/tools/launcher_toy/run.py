@@ -12,8 +12,9 @@ TOOLS = TOY.parents[2] / "tools"
 def start(work_dir, *command):
     """Start a command with the toy's module in reach; its output goes to a file."""
     work_dir.mkdir(parents=True, exist_ok=True)
+    paths = os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")])
     env = os.environ | dict(
-        PYTHONPATH=str(TOY), TOY_LOG=str(work_dir / "pids"), OMP_NUM_THREADS="1"
+        PYTHONPATH=paths, TOY_LOG=str(work_dir / "pids"), OMP_NUM_THREADS="1"
     )
     with (work_dir / "output").open("w") as output:
         return subprocess.Popen(
