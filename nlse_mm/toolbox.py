@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -172,16 +172,6 @@ def pip_has(distribution: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def distributions(package: str) -> list[str]:
-    """Return under which names pip has installed a ``package`` to import.
-
-    OpenMMLab's packages and OneDL's, whose names begin with ``onedl-``, overwrite each
-    other's files: there is more than one name where both were installed. There is none
-    where the package was put on the path without pip. Takes a quarter of a second.
-    """
-    return sorted(set(packages_distributions().get(package, ())))
 
 
 @cache

@@ -8,7 +8,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 
 from nlse_mm import config_file, toolbox
 from nlse_mm.config_file import read_config
-from nlse_mm.toolbox import SEGMENTATION, distributions
+from nlse_mm.toolbox import SEGMENTATION
 
 
 def test_a_base_is_found_in_a_distribution_that_mmengine_does_not_know(
@@ -39,16 +39,3 @@ def test_a_missing_toolbox_goes_by_its_name_in_the_installed_set(
     leaf.write_text("_base_ = 'mmocr::a/b.py'")
     with pytest.raises(ModuleNotFoundError, match=f"^{named} is not installed"):
         read_config(leaf)
-
-
-def test_both_distributions_that_wrote_into_one_package_are_found(
-    monkeypatch, tmp_path
-):
-    for name in ("toybox", "fork-of-toybox"):
-        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
-        (info / "top_level.txt").write_text("toy\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert distributions("toy") == ["fork-of-toybox", "toybox"]
-    assert distributions("toys") == []
