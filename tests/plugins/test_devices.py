@@ -7,9 +7,11 @@ on fake tensors of two devices, as it would on a GPU.
 import pytest
 import torch
 from forms import FORMS
+from mmengine.registry import DefaultScope
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
+from nlse_mm.registry import MODELS
 
 pytestmark = pytest.mark.skipif(
     not HAS_CUSTOM_OPS, reason="this PyTorch can't checkpoint tensors without numbers"
@@ -46,3 +48,21 @@ def test_neither_does_what_the_analysis_asks_for(form):
                 assert {t.device for t in rows} == {ELSEWHERE}
             if hasattr(block, "excitation"):
                 assert block.excitation(x).device == ELSEWHERE
+
+
+HEADS = {
+    "mmdet": dict(type="nlse_mm.KeypointRCNNHead", num_convs=1, conv_out_channels=8),
+    "mmseg": dict(type="nlse_mm.NLHead", num_classes=3, channels=8),
+}
+
+
+@pytest.mark.parametrize("toolbox", HEADS)
+def test_neither_do_the_heads(toolbox):
+    pytest.importorskip(toolbox)
+    with DefaultScope.overwrite_default_scope(toolbox):
+        head = MODELS.build(dict(HEADS[toolbox], in_channels=8)).to(ELSEWHERE)
+    with fakes():
+        x = torch.randn(2, 8, 7, 5, device=ELSEWHERE, requires_grad=True)
+        out = head(x if toolbox == "mmdet" else [x])
+        out.sum().backward()
+        assert {out.device, x.grad.device} == {ELSEWHERE}

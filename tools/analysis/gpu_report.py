@@ -1,0 +1,182 @@
+#!/usr/bin/env python
+"""Run what only a GPU can show, and write it down; see tools/gpu_report.sh."""
+
+import datetime
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from arguments import add_output, make_parser
+from gpu_sections import SECTIONS, TOOL, Section
+
+from nlse_mm import __version__
+from nlse_mm.errors import ConfigError
+from nlse_mm.toolbox import TOOLBOXES, Toolbox
+from nlse_mm.training.user_error import in_one_sentence
+
+ROOT = Path(__file__).parents[2]
+PROGRESS = re.compile(r"[.sFE]+ *(\[ *\d+%\])?$")  # pytest's
+
+
+@in_one_sentence
+def main() -> None:
+    parser = make_parser(__doc__)
+    add_output(parser, help="docs/benchmarks/gpu_CARD.md")
+    add = parser.add_argument
+    add("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    add("--trial", action="store_true", help="on the CPU, at tiny sizes")
+    args = parser.parse_args()
+    if not args.trial and not torch.cuda.is_available():
+        raise ConfigError(
+            "there is no GPU here that PyTorch sees: the report is of one (--trial "
+            "runs all of it on the CPU, at tiny sizes)"
+        )
+    card = "trial" if args.trial else torch.cuda.get_device_name()
+    slug = re.sub(r"\W+", "_", card.lower())
+    output = args.output or ROOT / "docs" / "benchmarks" / f"gpu_{slug}.md"
+    parts = [head(card, args)]
+    failed = []
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for name in args.only:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        text, ok = run(SECTIONS[name], args.trial)
+        failed += [] if ok else [name]
+        parts.append(f"## {SECTIONS[name].title}\n\n{text}")
+        # Each time anew, so that what stops the whole report loses one section.
+        output.write_text("\n\n".join(parts) + "\n")
+    print(output)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def head(card: str, args: Namespace) -> str:
+    """Return the title, and what the numbers depend on."""
+    words = " ".join(["tools/gpu_report.sh", *sys.argv[1:]])
+    lines = [f"- {datetime.date.today()}, nlse_mm {__version__}, {commit()}"]
+    if not args.trial:
+        count = torch.cuda.device_count()
+        for i in range(count):
+            card_ = torch.cuda.get_device_properties(i)
+            gib, capability = card_.total_memory / 2**30, f"{card_.major}.{card_.minor}"
+            lines.append(
+                f"- {card_.name}, {gib:.0f} GiB, compute capability {capability}"
+            )
+    python = ".".join(map(str, sys.version_info[:3]))
+    cuda = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    lines.append(f"- Python {python}, torch {torch.__version__}, {cuda}")
+    lines.append(f"- {', '.join(versions())}")
+    fence = f"```bash\n{words}\n```"
+    return "\n\n".join([f"# On a GPU: {card}", fence, "\n".join(lines)])
+
+
+def versions() -> Iterator[str]:
+    """Yield the packages that are there, with their versions."""
+    for package in ("mmengine", "mmcv", *(t.distribution for t in TOOLBOXES), "numpy"):
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            yield f"no {package}"
+
+
+def commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "commit unknown"
+    return f"commit {done.stdout.strip() or 'unknown'}"
+
+
+def run(section: Section, trial: bool) -> tuple[str, bool]:
+    """Return a section's text, and whether nothing in it failed."""
+    reason = section.needs and why_missing(section.needs, trial)
+    if reason:
+        return f"Left out: {reason}", True
+    words = section.command.split() + (section.trial.split() if trial else [])
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "table.md"
+        is_benchmark = words[0].startswith(TOOL)
+        if is_benchmark:
+            device = "cpu" if trial else "cuda"
+            extra = ["--device", device, "--output", str(table)]
+        elif trial:
+            extra = ["-m", "not slow and not gpu"]
+        else:
+            extra = []
+        code, seconds, said = ended(words + extra, 60 * section.minutes)
+        text = below_heading(table.read_text()) if table.exists() else ""
+    text = text.replace(f" --output {table}", "")
+    took = f"{seconds:.0f} s."
+    if not is_benchmark:
+        summary = [
+            line for line in said.splitlines() if not line.startswith(("s", "."))
+        ]
+        text = f"```bash\npython {' '.join(words)}\n```\n\n{fenced(summary[-40:])}"
+    if code == 0:
+        return f"{text}\n\n{took}", True
+    why = (
+        f"stopped after {section.minutes:g} minutes" if code is None else f"code {code}"
+    )
+    lines = said.strip().splitlines()[-25:]
+    return f"{text}\n\n**Failed** ({why}), {took}\n\n{fenced(lines)}".strip(), False
+
+
+def ended(words: list[str], limit: float) -> tuple[int | None, float, str]:
+    """Run Python; return its exit code (None: out of time), seconds and output."""
+    start = time.perf_counter()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths())}
+    how = dict(cwd=ROOT, env=environment, text=True, check=False, timeout=limit)
+    both = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        done = subprocess.run([sys.executable, *words], **how, **both)
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        said = said if isinstance(said, str) else said.decode(errors="replace")
+        return None, time.perf_counter() - start, said
+    return done.returncode, time.perf_counter() - start, done.stdout
+
+
+def paths() -> list[str]:
+    """Return the folders to import from: this checkout, though it isn't installed."""
+    return [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+
+
+def why_missing(toolbox: Toolbox, trial: bool) -> str:
+    """Return why a toolbox can't run here, in a sentence; nothing if it can."""
+    try:
+        importlib.import_module(toolbox.scope)
+        toolbox.module("models")
+        nms = importlib.import_module("mmcv.ops").nms
+        device = "cpu" if trial else "cuda"
+        boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device=device)
+        nms(boxes, torch.ones(1, device=device), 0.5)
+    except Exception as error:  # an import is a program, and so is a kernel
+        said = " ".join(str(error).split())
+        return (
+            f"it needs {toolbox.title} with MMCV's operators compiled for CUDA, and "
+            f"here is {type(error).__name__}: {said[:200]}"
+        )
+    return ""
+
+
+def below_heading(text: str) -> str:
+    """Return a benchmark's file without its title, whose place the section's takes."""
+    return text.split("\n", 1)[1].strip()
+
+
+def fenced(lines: list[str]) -> str:
+    return "\n".join(["```text", *lines, "```"])
+
+
+if __name__ == "__main__":
+    main()
