@@ -55,7 +55,7 @@ def test_what_fails_takes_too_long_or_is_missing_loses_nothing_else(
 
     sections = dict(
         bad=one("print('why');exit(3)"),
-        slow=one("print('begun',flush=True);__import__('time').sleep(60)", 0.05),
+        slow=one("print('begun',flush=True);__import__('time').sleep(600)", 0.01),
         missing=one("exit(4)", needs="a toolbox"),
         good=one("print('fine')"),
     )
@@ -66,7 +66,7 @@ def test_what_fails_takes_too_long_or_is_missing_loses_nothing_else(
     _, bad, slow, missing, good = text.split("\n## ")
     assert "**Failed** (code 3)" in bad
     assert "why" in bad
-    assert "**Failed** (stopped after 0.05 minutes)" in slow
+    assert "**Failed** (stopped after 0.1 minutes)" in slow
     assert "Left out: it isn't here" in missing
     assert "```text\nfine\n```" in good
 
