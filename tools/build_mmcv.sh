@@ -25,7 +25,7 @@ gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
 cards = sorted({"%d.%d" % torch.cuda.get_device_capability(gpu) for gpu in gpus})
 print(f"{python}-torch{torch.__version__}-{platform.machine()}",
       "c++20" if release >= (2, 14) else "c++17",
-      int(bool(gpus)), int(bool(CUDA_HOME and torch.version.cuda)), *cards, sep=";")')
+      int(bool(gpus)), int(bool(CUDA_HOME and torch.version.cuda)), *cards, sep=";")' 2> >(grep -v "No CUDA runtime is found" >&2)) || true
 [[ -n ${has_nvcc:-} ]] || die "PyTorch can't be imported: the reason is above."
 cuda=${FORCE_CUDA:-$(( visible && has_nvcc ))}
 device=cpu
