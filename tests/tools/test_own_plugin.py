@@ -43,6 +43,10 @@ def mix(block, x, rows):
     return x + block.value((x.flatten(2) @ rows[:, 0].mT).view_as(x))
 
 
+def lacks_what_it_needs(test):
+    return any(m.name == "skipif" and m.args[0] for m in test.pytestmark)
+
+
 def test_it_passes_the_contract(walk):
     cls = importlib.import_module("my_plugins").SimilarityMean
     assert cls in registered_plugins()
@@ -50,7 +54,8 @@ def test_it_passes_the_contract(walk):
     asked = [ask for ask, applies in PROMISES.items() if applies(form)]
     assert test_contract.test_attention_is_what_the_output_is_made_of in asked
     for ask in asked:
-        ask(form)
+        if not lacks_what_it_needs(ask):
+            ask(form)
     test_contract.check_two_processes([form])
 
 
