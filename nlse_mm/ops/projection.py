@@ -1,4 +1,4 @@
-"""1x1 convolutions as matrix products, in the layout that attention wants.
+"""1x1 convolutions as matrix products.
 
 Shapes: N batch, C channels of the map, P positions, D channels of a query or a key (or
 of a value, where they are as many), E channels of values.
@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    r"""Apply a 1x1 convolution whose output has the channels last.
+    r"""Apply a 1x1 convolution by one product, without a copy of the map.
 
     .. math:: q_i = W x_i + b
 
-    A convolution writes (N, D, P); attention reads (N, P, D), and its products would
-    copy. This product comes out right, and reads the map as it is. It costs N P C D
-    multiplications, and no memory but its output's.
+    Its output has the channels where ``x`` has them in memory, first or last, and so
+    have the gradients, which are then added to others of ``x`` at full speed. It costs
+    N P C D multiplications, and no memory but its output's.
 
     Args:
         x: (N, C, P).
@@ -22,12 +22,16 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         bias: (D,) or None.
 
     Returns:
-        (N, P, D), contiguous.
+        (N, D, P).
     """
-    x = x.transpose(1, 2)  # (N, P, C)
     # bmm: matmul may fold the batch into the rows, and copies a transposed map for it.
-    weight = weight.T.expand(x.shape[0], -1, -1)  # (N, C, D)
-    return x.bmm(weight) if bias is None else bias.baddbmm(x, weight)  # (N, P, D)
+    if _is_channels_last(x):
+        rows = x.transpose(1, 2)  # (N, P, C)
+        weight = weight.T.expand(x.shape[0], -1, -1)  # (N, C, D)
+        y = rows.bmm(weight) if bias is None else bias.baddbmm(rows, weight)
+        return y.transpose(1, 2)  # (N, P, D), then (N, D, P)
+    weight = weight.expand(x.shape[0], -1, -1)  # (N, D, C)
+    return weight.bmm(x) if bias is None else bias[:, None].baddbmm(weight, x)
 
 
 def add_projection(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -48,7 +52,7 @@ def add_projection(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) ->
     Returns:
         (N, C, P).
     """
-    if x.stride(1) == 1 and not x.is_contiguous():
+    if _is_channels_last(x):
         rows = x.transpose(1, 2)  # (N, P, C)
         z = rows.baddbmm(y, weight.T.expand(x.shape[0], -1, -1))  # weight as (N, E, C)
         # In place: x has the summand's place in the product, and z is nobody else's.
@@ -58,3 +62,7 @@ def add_projection(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None) ->
         y.transpose(1, 2),  # (N, E, P)
     )
     return z if bias is None else z.add_(bias[:, None])  # bias as (C, 1)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.stride(1) == 1 and not x.is_contiguous()

@@ -103,8 +103,9 @@ def attend_in_chunks(
 
     .. math:: y_i = \mathrm{mix}_h \sum_j \mathrm{softmax}_j(s_{hij})\, v_j
 
-    The scores exist for a chunk of queries at a time, and are computed again for the
-    gradients: ``WEIGHT_CHUNK`` of them, or those of one query where these are more.
+    The scores exist for a chunk of queries of all images at a time, which may share
+    them, and are computed again for the gradients: ``WEIGHT_CHUNK`` of them, or those
+    of one query where these are more.
     Costs h P Q C multiplications an image, beside what ``scores`` and ``mix`` do.
 
     Args:
@@ -131,7 +132,8 @@ def attend_in_chunks(
     size = max(WEIGHT_CHUNK // max(heads * value.shape[1], 1), 1)
     # The reentrant kind needs an input with a gradient, and indices have none.
     chunks = [
-        checkpoint(attend, chunk, use_reentrant=False)  # (N, B, E)
+        # Nothing here is random, and to keep the generators' states costs each chunk.
+        checkpoint(attend, chunk, use_reentrant=False, preserve_rng_state=False)
         for chunk in positions.split(size)  # (B,)
-    ]
+    ]  # (N, B, E) each
     return torch.cat(chunks, dim=1)  # (N, P, E)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .older_torch import flash_takes, only_flash
 from .precision import common_dtype
-from .softmax_chunks import attend, formula
+from .softmax_blocks import attend, formula
+from .softmax_way import Way, softmax_way
 from .tracing import needs_formula
 
 
@@ -27,10 +28,10 @@ def softmax_attention(
     doesn't overflow.
 
     Which way, by rule: in graphs written to files and under ``torch.func``, the formula
-    as it stands; on a GPU in 16 bits, PyTorch's flash kernel where it takes them; else
-    chunks of queries.
+    as it stands; else :func:`softmax_way`'s: on a GPU in 16 bits, PyTorch's flash
+    kernel where it takes them, otherwise blocks of weights.
 
-    Costs P Q (D + E) multiplications an image. The weights exist a chunk at a time and
+    Costs P Q (D + E) multiplications an image. The weights exist a block at a time and
     are computed again for the gradients, so memory grows with P + Q, not with P * Q. A
     second derivative is the formula's, and takes its memory.
 
@@ -53,7 +54,7 @@ def softmax_attention(
     if needs_formula():
         return formula(query, key, value, scale)
     sizes = *query.shape[:2], key.shape[1], query.shape[2], value.shape[2]
-    if may_flash(query.device.type, dtype, *sizes):
+    if softmax_way(query.device.type, dtype, *sizes) is Way.FLASH:
         # Contiguous, as the kernel refuses channels that don't lie side by side. One
         # head: (N, 1, P or Q, D or E).
         q, k, v = (t.contiguous().unsqueeze(1) for t in (query, key, value))
@@ -64,29 +65,6 @@ def softmax_attention(
         wide = (t.float() for t in (query, key, value))
         return attend(*wide, scale).to(dtype)
     return attend(query, key, value, scale)
-
-
-def may_flash(
-    device: str, dtype: torch.dtype, n: int, p: int, q: int, d: int, e: int
-) -> bool:
-    """Tell whether flash attention is to be tried: on a GPU, in 16 bits, D = E <= 256.
-
-    Whether it takes them, PyTorch says of the very tensors: on some cards not above 192
-    channels with gradients. Channels are padded to multiples of 8 by PyTorch itself. No
-    other kernel is tried: the memory-efficient one refuses channels that aren't
-    multiples of 4 or 8, and at 512 channels its backward pass is slow.
-
-    Args:
-        device: The kind of device, such as ``'cuda'``.
-        dtype: Of queries, keys and values.
-        n: Images N.
-        p: Queries P.
-        q: Keys Q.
-        d: Channels D of queries and keys.
-        e: Channels E of values.
-    """
-    is_half = dtype in (torch.float16, torch.bfloat16)
-    return device == "cuda" and is_half and d == e <= 256 and min(n, p, q, d) > 0
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

@@ -3,10 +3,9 @@
 Shapes: N batch, C channels of the map, ``*`` its spatial dimensions, P queries, Q keys
 (P after pooling), D channels of queries and keys, E channels of values (here E = D).
 
-A product reads the whole map, so three layers in one product cost less than three, and
-its output has the layout that attention wants. But it uses the layers' weights without
-calling the layers. So each of them is called where one is hooked, replaced or has a
-parametrised weight, and where the model is recorded.
+A product reads the whole map, so three layers in one product cost less than three. But
+it uses the layers' weights without calling the layers. So each of them is called where
+one is hooked, replaced or has a parametrised weight, and where the model is recorded.
 """
 
 from collections.abc import Sequence
@@ -76,16 +75,17 @@ def _merge(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
     pool = layers[0][1] if isinstance(layers[0], nn.Sequential) else None
     if pool is None or isinstance(layers[0], PoolFirst):
         x = x if pool is None else pool(x)  # (N, C, *), P or Q positions
-        y = ops.project(x.flatten(2), weight, bias)  # (N, P or Q, sum of D)
+        y = ops.project(x.flatten(2), weight, bias)  # (N, sum of D, P or Q)
     else:
         # Channels first, as the pooling wants them, and the bias after it, for fewer
         # positions: the largest sum with the bias is that with the largest, rounded or
         # not.
         y = weight.expand(x.shape[0], -1, -1).bmm(x.flatten(2))  # (N, sum of D, P)
-        y = rows(pool(y.unflatten(2, x.shape[2:])))  # (N, Q, sum of D)
-        y = y + bias.to(y.dtype)
-    # Views: attention reads them with any strides.
-    return list(y.split([conv.out_channels for conv in convs], dim=2))  # (N, P or Q, D)
+        y = pool(y.unflatten(2, x.shape[2:])).flatten(2)  # (N, sum of D, Q)
+        y = y + bias.to(y.dtype)[:, None]  # bias as (sum of D, 1)
+    # Views: attention reads them with any strides. (N, D, P or Q), then (N, P or Q, D)
+    parts = y.split([conv.out_channels for conv in convs], dim=1)
+    return [part.transpose(1, 2) for part in parts]
 
 
 def project_to_number(x: Tensor, layer: Layer, weight: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def project_to_number(x: Tensor, layer: Layer, weight: Tensor) -> Tensor:
         (weight @ conv.bias[:, None])[0],  # (1,)
     )
     x = layer[1](x) if pooled else x  # (N, C, *), P or Q positions
-    return ops.project(x.flatten(2), *folded)[..., 0]  # (N, P or Q)
+    return ops.project(x.flatten(2), *folded)[:, 0]  # (N, P or Q)
 
 
 def add_output(x: Tensor, y: Tensor, last: ConvModule) -> Tensor:

@@ -44,9 +44,10 @@ class SelfAttention2d(nn.Module):
     a position for every ``stride``-th one of the input, the first included, which are
     the places of a convolution with SAME padding.
 
-    The P x Q weights are never stored. Without content, ``'quadratic'`` and
-    ``'learned'`` scores are a row's term plus a column's, so that two small products
-    give the same: the time grows with P (H + W) instead of P * Q.
+    The P x Q weights are never stored; blocks of them take turns, as the flash kernel
+    takes no scores beside products. Without content, ``'quadratic'`` and ``'learned'``
+    scores are a row's term plus a column's, so that two small products give the same:
+    the time grows with P (H + W) instead of P * Q.
 
     As a plugin (``out_channels=None``) it adds its output to its input, and starts as
     the identity. As a convolution, ``dcn=dict(type='nlse_mm.SelfAttention2d')`` puts it

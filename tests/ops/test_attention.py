@@ -7,8 +7,10 @@ import torch
 from torch.autograd import gradcheck
 
 from nlse_mm import ops
-from nlse_mm.ops.softmax import _flash, may_flash
-from nlse_mm.ops.softmax_chunks import formula
+from nlse_mm.ops import blocks as blocks_file
+from nlse_mm.ops.softmax import _flash
+from nlse_mm.ops.softmax_blocks import formula
+from nlse_mm.ops.softmax_way import Way, softmax_way
 
 pytestmark = pytest.mark.usefixtures("each_device")
 F64 = dict(dtype=torch.float64)
@@ -72,6 +74,44 @@ def test_values_and_gradients_are_the_formulas(name, size):
         with_gradients(function, tensors), with_gradients(formula, tensors), strict=True
     ):
         torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [1, 20, 35, 80, 10**6])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_blocks_of_any_size_give_the_formula(
+    monkeypatch, weights, dtype, channels_first
+):
+    # Of 7 x 5 weights: parts of one image, an image, two of three, and all.
+    monkeypatch.setattr(blocks_file, "BLOCK_WEIGHTS", weights)
+    tensors = [t.to(dtype) for t in three(n=3)]
+    if channels_first:
+        tensors = [t.mT.contiguous().mT for t in tensors]
+    ours = with_gradients(softmax, tensors)
+    expected = with_gradients(softmax_formula, [t.double() for t in tensors])
+    near = 1e-12 if dtype == torch.float64 else 2e-2
+    for own, wide in zip(ours, expected, strict=True):
+        torch.testing.assert_close(own.double(), wide, rtol=near, atol=near)
+
+
+@pytest.mark.parametrize("p", [0, 1, 7, 196, 4200])
+@pytest.mark.parametrize("q", [0, 1, 5, 196, 67_200, 2 * blocks_file.BLOCK_WEIGHTS])
+@pytest.mark.parametrize("n", [0, 1, 2, 128, 1000])
+def test_blocks_are_bounded_and_as_few_as_the_bound_allows(n, p, q):
+    sizes, most = (n, p), blocks_file.BLOCK_WEIGHTS
+    found = [
+        tuple(len(range(s)[part]) for s, part in zip(sizes, block, strict=True))
+        for block in blocks_file.blocks(n, p, q)
+    ]
+    assert sum(images * queries for images, queries in found) == n * p
+    largest = blocks_file.block_size(n, p, q)
+    for images, queries in found:
+        assert images <= largest[0]
+        assert queries <= largest[1]
+        assert images * queries * q <= max(most, q)
+    whole = most // max(p * q, 1)  # images that go together
+    if whole:
+        assert len(found) == (-(-n // whole) if p else 0)
 
 
 @each
@@ -209,7 +249,7 @@ def test_flash_is_tried_where_no_size_or_dtype_forbids_it(device, dtype):
     tried = {
         (d, e, size)
         for d, e, size in product(channels, channels, sizes)
-        if may_flash(device, dtype, *size, d, e)
+        if softmax_way(device, dtype, *size, d, e) is Way.FLASH
     }
     on_a_gpu = device == "cuda" and dtype != torch.float32
     wanted = {(d, d, s) for d in channels[:6] for s in sizes[:2]} if on_a_gpu else set()

@@ -1,0 +1,217 @@
+"""Softmax attention in blocks of weights: some images, or some queries of one image.
+
+Shapes: N batch, P queries, Q keys, D channels of queries and keys, E channels of
+values, M images and B queries of a block.
+"""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .blocks import block_size, blocks
+from .context import Context
+from .derivatives import derivatives
+from .older_torch import flop_formula, operation
+
+
+@operation("softmax_attention")
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attend, a block of weights at a time; see ``softmax_attention``.
+
+    A row's weights are normalised whole, not in a running softmax over tiles of keys,
+    so that values and gradients come from the very same weights. Costs P Q (D + E)
+    multiplications an image, and ``BLOCK_WEIGHTS`` numbers of memory, or Q where these
+    are more; twice that for the gradients.
+
+    Args:
+        query: (N, P, D).
+        key: (N, Q, D).
+        value: (N, Q, E).
+        scale: Multiplies the products.
+
+    Returns:
+        (N, P, E), zeros where Q is 0.
+    """
+    shape = *query.shape[:2], value.shape[2]
+    if not _has_weights(query, key):
+        return value.new_zeros(shape)
+    out = value.new_empty(shape)  # (N, P, E)
+    workspace = _Workspace(query, key)
+    for n, p in workspace.blocks:
+        weights = workspace.weights(query[n, p], key[n], scale)  # (M, B, Q)
+        _multiply(out[n, p], weights.to(value.dtype), value[n])  # (M, B, E)
+    return out
+
+
+def formula(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attend as the formula stands, with all P x Q weights: N P Q numbers of memory.
+
+    Takes and returns what :func:`attend` does.
+    """
+    weights = ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1)  # (N, P, Q)
+    return weights @ value  # (N, P, E)
+
+
+@attend.register_fake
+def _(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    return value.new_empty(*query.shape[:2], value.shape[2])  # (N, P, E)
+
+
+@operation("softmax_attention_backward")
+def _attend_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the gradients of query, key and value, and the weights a second time.
+
+    With weights p and their gradient g, that of the scaled products is p (g - sum p g).
+    """
+    if not _has_weights(query, key):
+        d_query, d_key, d_value = map(torch.zeros_like, (query, key, value))
+        return d_query, d_key, d_value
+    workspace = _Workspace(query, key)
+    split = workspace.is_split
+    # In the strides of the queries, since autograd adds them to others of such strides.
+    d_query = torch.empty_like(query)  # (N, P, D)
+    d_key, d_value = _sums_like(key, split), _sums_like(value, split)
+    for n, p in workspace.blocks:
+        q, g = query[n, p], grad[n, p]  # (M, B, D), (M, B, E)
+        weights = workspace.weights(q, key[n], scale)  # (M, B, Q)
+        wanted = weights.transpose(1, 2).to(value.dtype)  # (M, Q, B)
+        _multiply(d_value[n], wanted, g, add=split)  # (M, Q, E)
+        slopes = workspace.slopes(g, value[n], weights)  # (M, B, Q)
+        _multiply(d_query[n, p], slopes, key[n], scale)  # (M, B, D)
+        _multiply(d_key[n], slopes.transpose(1, 2), q, scale, add=split)  # (M, Q, D)
+    return d_query, d_key.to(key.dtype), d_value.to(value.dtype)
+
+
+@_attend_backward.register_fake
+def _(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
+) -> tuple[Tensor, ...]:
+    return tuple(map(torch.empty_like, (query, key, value)))
+
+
+class _Context(Context, Protocol):
+    scale: float
+
+
+def _save(
+    ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, float], output: Tensor
+) -> None:
+    # No weights and no output: the backward pass has them from the inputs.
+    ctx.save_for_backward(*inputs[:3])
+    ctx.scale = inputs[3]
+
+
+def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():  # create_graph=True
+        return *derivatives(formula, grad, *ctx.saved_tensors, ctx.scale), None
+    return *_attend_backward(grad, *ctx.saved_tensors, ctx.scale), None
+
+
+attend.register_autograd(_backward, setup_context=_save)
+
+
+@flop_formula("softmax_attention")
+def _flops(
+    query: torch.Size,
+    key: torch.Size,
+    value: torch.Size,
+    scale: float,
+    **_others: object,
+) -> int:
+    """Count the formula's: products of queries and keys, of weights and values."""
+    (n, p, d), (_, q, e) = query, value
+    return 2 * n * p * q * (d + e)
+
+
+@flop_formula("softmax_attention_backward")
+def _backward_flops(
+    grad: torch.Size,
+    query: torch.Size,
+    key: torch.Size,
+    value: torch.Size,
+    scale: float,
+    **_others: object,
+) -> int:
+    """Count the formula's: two products for each of its own, none computed again."""
+    return 2 * _flops(query, key, value, scale)
+
+
+def _has_weights(query: Tensor, key: Tensor) -> bool:
+    return query.shape[:2].numel() * key.shape[1] > 0
+
+
+class _Workspace:
+    """Hold the memory of a block's weights and slopes, used again for every block."""
+
+    def __init__(self, query: Tensor, key: Tensor):
+        sizes = *query.shape[:2], key.shape[1]
+        self.blocks = blocks(*sizes)
+        self.is_split = block_size(*sizes)[1] < query.shape[1]
+        self._size = math.prod(block_size(*sizes)) * key.shape[1]
+        self._like = query
+        # Not in half precision, in which sums of Q exponentials round coarsely.
+        self._wide = _wide(query.dtype)
+        self._buffers: dict[str, Tensor] = {}
+
+    def weights(self, query: Tensor, key: Tensor, scale: float) -> Tensor:
+        """Compute the softmax of the scaled products (M, B, Q) of a block."""
+        is_wide = query.dtype == self._wide
+        # In place where one dtype will do, as in PyTorch's own multi-head attention.
+        products = self._place("weights" if is_wide else "products", query, key)
+        _multiply(products, query, key.transpose(1, 2), scale)  # (M, B, Q)
+        weights = self._place("weights", query, key, self._wide)
+        return torch.softmax(products, dim=2, dtype=self._wide, out=weights)
+
+    def slopes(self, grad: Tensor, value: Tensor, weights: Tensor) -> Tensor:
+        """Compute the gradient of the scaled products from that of the means."""
+        slopes = self._place("products", grad, value)
+        _multiply(slopes, grad, value.transpose(1, 2))  # (M, B, Q)
+        # In the dtype of the weights, since g - sum p g cancels.
+        slopes = slopes.to(weights.dtype)
+        torch.ops.aten._softmax_backward_data.out(
+            slopes, weights, 2, weights.dtype, grad_input=slopes
+        )
+        return slopes.to(grad.dtype)
+
+    def _place(
+        self, name: str, rows: Tensor, columns: Tensor, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Find the memory for products of (M, B, *) and (M, Q, *): (M, B, Q)."""
+        if name not in self._buffers:
+            self._buffers[name] = self._like.new_empty(self._size, dtype=dtype)
+        shape = *rows.shape[:2], columns.shape[1]
+        return self._buffers[name][: math.prod(shape)].view(shape)  # (M, B, Q)
+
+
+def _sums_like(like: Tensor, is_split: bool) -> Tensor:
+    """Make what a block's products are written to, or where there are more, added to.
+
+    In a dtype in which not each addition rounds coarsely.
+    """
+    if is_split:
+        return torch.zeros_like(like, dtype=_wide(like.dtype))
+    return torch.empty_like(like)
+
+
+def _multiply(
+    out: Tensor, a: Tensor, b: Tensor, scale: float = 1.0, add: bool = False
+) -> None:
+    """Write ``scale * a @ b`` to ``out``, or add it."""
+    # A product that is written by columns is that of the transposed, by rows.
+    if out.stride(1) == 1 and out.stride(2) > 1:
+        out, a, b = (t.transpose(1, 2) for t in (out, b, a))
+    # The scale multiplies sums of full precision, so it needs no copy of a factor.
+    # baddbmm_ wants one dtype, and where it has one needs no memory for the product.
+    if out.dtype == a.dtype:
+        out.baddbmm_(a, b, beta=int(add), alpha=scale)
+    else:
+        out.add_(a @ b, alpha=scale)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Find what exponentials and sums are computed in: single precision at least."""
+    return torch.promote_types(dtype, torch.float32)
