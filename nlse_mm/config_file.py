@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
-from .toolbox import find_toolbox, installed, pip_has
+from .environment.packages import find_package, to_install
+from .toolbox import installed
 
 
 def read_config(path: str | Path) -> Config:
@@ -25,14 +27,22 @@ def _installed_bases() -> Iterator[None]:
     """Let MMEngine's table of distributions name what is installed, or could be."""
     table = dict(MODULE2PACKAGE)
     for scope, distribution in table.items():
-        if pip_has(distribution):
+        if _pip_has(distribution):
             continue
         if installed(scope):
             # MMEngine takes the name of a package to import as well.
             MODULE2PACKAGE[scope] = scope
-        elif toolbox := find_toolbox(scope):
-            MODULE2PACKAGE[scope] = toolbox.to_install()
+        elif package := find_package(scope):
+            MODULE2PACKAGE[scope] = to_install(package)
     try:
         yield
     finally:
         MODULE2PACKAGE.update(table)
+
+
+def _pip_has(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

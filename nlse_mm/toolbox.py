@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -28,8 +27,6 @@ class Toolbox:
     Args:
         scope: Its registry scope, which is its package's name.
         title: What it calls itself.
-        distribution: What pip calls it.
-        fork: What pip calls it in OneDL's fork of OpenMMLab's packages.
         folder: Ours that extends it, the only one that imports it.
         init: The function of ``apis`` that builds a model from a config.
         inference: The function of ``apis`` that runs a model on images.
@@ -40,8 +37,6 @@ class Toolbox:
 
     scope: str
     title: str
-    distribution: str
-    fork: str
     folder: str
     init: str
     inference: str
@@ -57,16 +52,10 @@ class Toolbox:
         """Return whether a class, or a function, is the toolbox's own."""
         return package_of(cls) == self.scope
 
-    def to_install(self) -> str:
-        """Return what pip calls it in the set of packages that MMEngine is of."""
-        return self.fork if pip_has("onedl-mmengine") else self.distribution
-
 
 DETECTION = Toolbox(
     scope="mmdet",
     title="MMDetection",
-    distribution="mmdet",
-    fork="onedl-mmdetection",
     folder="nlse_mm.keypoints",
     init="init_detector",
     inference="inference_detector",
@@ -77,8 +66,6 @@ DETECTION = Toolbox(
 SEGMENTATION = Toolbox(
     scope="mmseg",
     title="MMSegmentation",
-    distribution="mmsegmentation",
-    fork="onedl-mmsegmentation",
     folder="nlse_mm.segmentation",
     init="init_model",
     inference="inference_model",
@@ -104,9 +91,10 @@ def active_toolbox() -> Toolbox:
     for toolbox in TOOLBOXES:
         if installed(toolbox.scope):
             return toolbox
-    known = " or ".join(f"{t.title} (pip install {t.to_install()})" for t in TOOLBOXES)
+    known = " or ".join(t.title for t in TOOLBOXES)
+    command = how_to_install(TOOLBOXES[0].scope)
     raise MissingPackageError(
-        f"nlse_mm's backbones need {known}, and neither is installed"
+        f"nlse_mm's backbones need {known}, and neither is installed{command}"
     )
 
 
@@ -163,15 +151,6 @@ def installed(package: str) -> bool:
         return find_spec(package) is not None
     except (AttributeError, ImportError, TypeError, ValueError):  # not a name
         return False
-
-
-def pip_has(distribution: str) -> bool:
-    """Return whether pip has installed something under this name."""
-    try:
-        version(distribution)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 @cache

@@ -1,14 +1,11 @@
 """Configs are read alike whichever distribution of a toolbox is installed."""
 
-from dataclasses import replace
-
 import pytest
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
-from nlse_mm import config_file, toolbox
 from nlse_mm.config_file import read_config
-from nlse_mm.toolbox import SEGMENTATION
+from nlse_mm.environment import packages
 
 
 def test_a_base_is_found_in_a_distribution_that_mmengine_does_not_know(
@@ -25,16 +22,14 @@ def test_a_base_is_found_in_a_distribution_that_mmengine_does_not_know(
 
 
 @pytest.mark.parametrize(
-    ("present", "named"), [("mmengine", "mmocr"), ("onedl-mmengine", "onedl-mmocr")]
+    ("mmengine", "named"), [("mmengine", "mmocr"), ("onedl-mmengine", "onedl-mmocr")]
 )
 def test_a_missing_toolbox_goes_by_its_name_in_the_installed_set(
-    monkeypatch, tmp_path, present, named
+    monkeypatch, tmp_path, mmengine, named
 ):
-    names = dict(scope="mmocr", distribution="mmocr", fork="onedl-mmocr")
-    missing = replace(SEGMENTATION, **names)
-    monkeypatch.setattr(toolbox, "TOOLBOXES", (missing,))
-    for module in (config_file, toolbox):
-        monkeypatch.setattr(module, "pip_has", lambda name: name == present)
+    missing = packages.Package("mmocr", "MMOCR", ("mmocr", "onedl-mmocr"), "text")
+    monkeypatch.setattr(packages, "PACKAGES", (missing,))
+    monkeypatch.setattr(packages, "name_and_version", lambda package: f"{mmengine} 1.0")
     leaf = tmp_path / "leaf.py"
     leaf.write_text("_base_ = 'mmocr::a/b.py'")
     with pytest.raises(ModuleNotFoundError, match=f"^{named} is not installed"):

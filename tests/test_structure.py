@@ -25,7 +25,7 @@ TOP = {
     "errors": set(),
     "torch_version": {"errors"},
     "toolbox": {"errors", "environment"},
-    "config_file": {"toolbox"},
+    "config_file": {"environment", "toolbox"},
     "registry": {"errors", "toolbox", "environment", "checkpoint"},
 }
 # Any folder may import these.

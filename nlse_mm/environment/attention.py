@@ -36,9 +36,10 @@ def _way(device: str, dtype: "torch.dtype", n: int, p: int, q: int, d: int) -> s
     import torch
 
     from nlse_mm.ops.older_torch import flash_takes
-    from nlse_mm.ops.softmax import may_flash
+    from nlse_mm.ops.softmax_way import Way as Kind
+    from nlse_mm.ops.softmax_way import softmax_way
 
-    if not may_flash(device, dtype, n, p, q, d, d):
+    if softmax_way(device, dtype, n, p, q, d, d) is Kind.BLOCKS:
         return _BLOCKS
     query = torch.empty(n, 1, p, d, device=device, dtype=dtype, requires_grad=True)
     key = torch.empty(n, 1, q, d, device=device, dtype=dtype, requires_grad=True)

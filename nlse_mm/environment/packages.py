@@ -92,6 +92,11 @@ def name_and_version(package: Package) -> str | None:
     return _title(installed[0]) if installed else None
 
 
+def find_package(name: str) -> Package | None:
+    """Return the package of OpenMMLab that is imported under ``name``, if it is one."""
+    return next((package for package in PACKAGES if package.name == name), None)
+
+
 def to_install(package: Package) -> str:
     """Return what pip calls it in the set, stock or OneDL's, that MMEngine is of."""
     forked = (name_and_version(MMENGINE) or "").startswith("onedl-")
@@ -100,7 +105,7 @@ def to_install(package: Package) -> str:
 
 def how_to_install(name: str) -> str:
     """Return the end of a sentence with pip's command for a package; else nothing."""
-    package = next((p for p in PACKAGES if p.name == name), None)
+    package = find_package(name)
     return f": pip install {to_install(package)}" if package else ""
 
 

@@ -12,16 +12,17 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import torch
 from arguments import add_output, make_parser
 from gpu_sections import SECTIONS, TOOL, Section
 
 from nlse_mm import __version__
+from nlse_mm.environment.packages import PACKAGES, name_and_version
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import TOOLBOXES, Toolbox
+from nlse_mm.toolbox import Toolbox
 from nlse_mm.training.user_error import in_one_sentence
 
 ROOT = Path(__file__).parents[2]
@@ -82,11 +83,9 @@ def head(card: str, args: Namespace) -> str:
 
 def versions() -> Iterator[str]:
     """Yield the packages that are there, with their versions."""
-    for package in ("mmengine", "mmcv", *(t.distribution for t in TOOLBOXES), "numpy"):
-        try:
-            yield f"{package} {version(package)}"
-        except PackageNotFoundError:
-            yield f"no {package}"
+    for package in PACKAGES:
+        yield name_and_version(package) or f"no {package.name}"
+    yield f"numpy {np.__version__}"
 
 
 def commit() -> str:
