@@ -8,6 +8,7 @@ import torch
 
 from nlse_mm import ops
 from nlse_mm.ops import older_torch, softmax
+from nlse_mm.ops.softmax_way import Way
 
 # As plain autograd functions, fake tensors run all of an operation, not its stand-in.
 # Operations on fake tensors of two devices are refused, as on a GPU.
@@ -64,7 +65,7 @@ def test_the_question_whether_flash_takes_it_compiles_whole(takes, trains, monke
     def attend(x):
         return ops.softmax_attention(x, x, x, 0.3)
 
-    monkeypatch.setattr(softmax, "may_flash", lambda *_: True)
+    monkeypatch.setattr(softmax, "softmax_way", lambda *_: Way.FLASH)
     monkeypatch.setattr(older_torch, "_can_flash", answer)
     torch._dynamo.reset()
     compiled = torch.compile(attend, fullgraph=True, backend="aot_eager")
