@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 
 from nlse_mm import ops
 from nlse_mm.ops import blocks as blocks_file
+from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
 from nlse_mm.ops.softmax import _flash
 from nlse_mm.ops.softmax_blocks import formula
 from nlse_mm.ops.softmax_way import Way, softmax_way
@@ -227,6 +228,8 @@ def test_concatenation_over_67200_positions_keeps_five_digits(shift):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("is_self", [False, True])
 def test_half_precision_is_as_near_as_its_weights_allow(dtype, is_self):
+    if dtype == torch.float16 and not HAS_CUSTOM_OPS:
+        pytest.skip("PyTorch 2.1 has no products of float16 on a CPU to compare with")
     query, key, value = (torch.randn(2, 300, 16) for _ in range(3))
     key = query if is_self else key
     half = [t.to(dtype) for t in (query, key, value)]

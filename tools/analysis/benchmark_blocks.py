@@ -32,7 +32,7 @@ from nlse_mm.training.user_error import in_one_sentence
 
 BLOCKS = {"nlse_mm": NonLocal2d, "mmcv": MMCVNonLocal2d}
 PEER = ["MMCV's", "ratio"]
-COLUMNS = ["mode", "images", "positions", "channels", "forward ms", *PEER]
+COLUMNS = ["mode", "positions", "channels", "images", "forward ms", *PEER]
 COLUMNS += ["training ms", *PEER, "of best", "peak MiB", *PEER, "MMCV can't"]
 # Rois of heads and small images in batches, then single images up to res2.
 SIZES = ("14x14:64:16", "14x14:512:128", "28x28:512:8")
@@ -78,7 +78,7 @@ def measure(
     report: harness.Report, mode: str, H: int, W: int, C: int, N: int, args: Namespace
 ) -> list[Point]:
     """Add the row of a mode and a size."""
-    why, shape = why_not(mode, H * W, C, N, args), (N, C, H, W)
+    why, shape = why_not(mode, H * W, C, args, N), (N, C, H, W)
     both = {name: partial(build, name, C, mode, args.sub_sample) for name in BLOCKS}
     ours = {"nlse_mm": both["nlse_mm"]}
     runs, trains = (ours if "GiB" in why else both), (ours if why else both)
@@ -88,7 +88,7 @@ def measure(
     cells = beside(forward, BLOCKS, 1e3, 1) + beside(training, BLOCKS, 1e3, 1)
     best = {name: [min(own)] for name, own in training.items()}
     cells += [beside(best, BLOCKS)[-1], *beside(peak, BLOCKS), why]
-    report.add(mode, str(N), f"{H * W:,}", str(C), *cells)
+    report.add(mode, f"{H * W:,}", str(C), str(N), *cells)
     seconds = {name: statistics.median(own) for name, own in training.items()}
     if N > 1:  # the figure is one of single images
         return []
@@ -96,7 +96,7 @@ def measure(
 
 
 def why_not(
-    mode: str, queries: int, channels: int, images: int, args: Namespace
+    mode: str, queries: int, channels: int, args: Namespace, images: int = 1
 ) -> str:
     """Say why MMCV's block can't be trained; nothing if it can."""
     keys = queries // 4 if args.sub_sample else queries
