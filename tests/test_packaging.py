@@ -81,7 +81,7 @@ def test_it_requires_no_openmmlab_package(wheel):
         for line in archive.read(metadata).decode().splitlines()
         if line.startswith("Requires-Dist") and "extra ==" not in line
     ]
-    assert required == ["Requires-Dist: torch>=2.4"]
+    assert required == ["Requires-Dist: torch>=2.1"]
 
 
 def test_a_config_of_the_installed_wheel_builds_its_model(wheel, tmp_path):
