@@ -65,8 +65,6 @@ setup(
     extras_require={
         **TOOLBOXES,
         "weights": WEIGHTS,
-        # What the tests compare with; docs/weights.md says how to install them.
-        "peers": [*WEIGHTS, "mmpretrain>=1.2", "timm>=1.0.31"],
         "tests": [
             "pytest",
             "pytest-xdist",
