@@ -10,6 +10,7 @@ pytest.importorskip("mmseg")
 from mmengine.registry import MODELS, DefaultScope
 from mmseg.models.decode_heads import NLHead as StockNLHead
 
+from nlse_mm.ops.blocks import BLOCK_WEIGHTS
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
 from nlse_mm.segmentation import NLHead
 
@@ -109,9 +110,9 @@ def test_whole_image_positions_take_memory_for_one_more_map_not_for_all_pairs():
             head.eval()(features(1, 24, 64, 64))
         largest[name] = max(sizes)
     assert largest["stock"] >= 4096**2
-    # A convolution's own unfolded input. Where an operation isn't one step, a chunk's
-    # workspace is seen, whose size doesn't grow with the queries.
-    most = 4096 * 24 * 9 if HAS_CUSTOM_OPS else 4096**2 // 4
+    # A convolution's own unfolded input. Where an operation isn't one step, a block of
+    # weights is seen, whose size doesn't grow with the queries.
+    most = 4096 * 24 * 9 if HAS_CUSTOM_OPS else BLOCK_WEIGHTS
     assert largest["ours"] <= most
 
 
