@@ -141,7 +141,8 @@ def test_one_broken_toolbox_leaves_the_other_alone():
         "nlse_mm.NLHead is not registered, and nlse_mm.segmentation can't be imported: "
         "ImportError: no ftfy here\n"
     )
-    assert done.stdout == 2 * said, done.stderr
+    # OneDL's packages print lines of their own, where they are imported.
+    assert done.stdout.endswith(2 * said), done.stderr
 
 
 def test_a_users_own_class_of_a_name_that_the_toolbox_lacks_is_found(in_mmdet):

@@ -14,6 +14,7 @@ from .packages import (
     Package,
     name_and_version,
     to_install,
+    too_old,
     two_sets,
 )
 
@@ -29,22 +30,24 @@ def openmmlab() -> Iterator[Finding]:
         yield _package(package, (package.name,))
         if package is MMCV and find_spec("mmcv"):
             yield _operators()
-    toolboxes = [_package(t, (t.name, f"{t.name}.models")) for t in TOOLBOXES]
-    yield from toolboxes
-    if all(found.mark == "missing" for found in toolboxes):
-        stock = [f"{t.title} (pip install {to_install(t)})" for t in TOOLBOXES]
+    found = {t: _package(t, (t.name, f"{t.name}.models")) for t in TOOLBOXES}
+    yield from found.values()
+    extended = [t for t in TOOLBOXES if t.folder]
+    if all(found[t].mark == "missing" for t in extended):
+        stock = [f"{t.title} (pip install {to_install(t)})" for t in extended]
         text = f"none is installed; nlse_mm extends {' or '.join(stock)}"
         yield Finding(SECTION, "broken", "toolboxes", text)
 
 
 def _package(package: Package, modules: tuple[str, ...]) -> Finding:
     known = name_and_version(package)
+    mark: Mark
     if not find_spec(package.name):
         install = f"pip install {to_install(package)}"
         if known:
             text = f"{known} is listed, and its files aren't there: {install}"
             return Finding(SECTION, "broken", package.name, text)
-        mark: Mark = "missing" if package in TOOLBOXES else "broken"
+        mark = "missing" if package in TOOLBOXES else "broken"
         text = f"not installed, needed for {package.needed_for}: {install}"
         return Finding(SECTION, mark, package.name, text)
     for module in modules:
@@ -52,10 +55,15 @@ def _package(package: Package, modules: tuple[str, ...]) -> Finding:
             import_module(module)
         except Exception as error:  # an import is a program: anything may come of it
             text = f"{known or package.title}: {module} can't be imported"
-            return Finding(SECTION, "broken", package.name, f"{text}: {reason(error)}")
+            # What nothing of ours extends breaks nothing of ours.
+            extra = package in TOOLBOXES and not package.folder
+            mark = "missing" if extra else "broken"
+            return Finding(SECTION, mark, package.name, f"{text}: {reason(error)}")
     if known is None:
         version = getattr(import_module(package.name), "__version__", "")
         known = f"{package.name} {version}, not installed by pip"
+    if why := too_old(package):
+        return Finding(SECTION, "broken", package.name, f"{known}: {why}")
     return Finding(SECTION, "ok", package.name, known)
 
 
@@ -67,7 +75,7 @@ def _operators() -> Finding:
         return Finding(SECTION, "broken", _OPERATORS, reason(error))
     if why:
         return Finding(SECTION, "broken", _OPERATORS, why)
-    text = f"compiled for CUDA {cuda}" if cuda else "compiled for the CPU only"
+    text = f"compiled for {cuda}" if cuda else "compiled for the CPU only"
     if missing:
         text += f", without {', '.join(missing)}"
     return Finding(SECTION, "ok", _OPERATORS, text)

@@ -24,13 +24,15 @@ _CPU_ONLY = "not available"  # a build for AMD cards says 'rocm not available'
 
 
 def compiled_cuda() -> str | None:
-    """Return the CUDA version that the operators were compiled with; None if none.
+    """Return what GPUs the operators were compiled for, ``'CUDA 12.1'``; None if none.
 
     Raises:
         ImportError: If there are none, or they can't be loaded.
     """
     version = import_module(EXTENSION).get_compiling_cuda_version()
-    return None if version == _CPU_ONLY else version
+    if version == _CPU_ONLY:
+        return None
+    return "ROCm" if "rocm" in version else f"CUDA {version}"
 
 
 def missing_operators() -> list[str]:

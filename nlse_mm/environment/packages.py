@@ -4,6 +4,7 @@ The OneDL forks, and MMCV's variants, have names of their own for pip and share 
 import, so that two of them in one folder overwrite each other's files.
 """
 
+import re
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -18,6 +19,7 @@ class Package:
         name: What is imported.
         title: What it calls itself.
         distributions: What pip calls it and its forks, the stock one first.
+        least: The oldest version that works.
         needed_for: What of ours needs it.
         folder: Ours that extends it; none if there is no such folder.
     """
@@ -25,6 +27,7 @@ class Package:
     name: str
     title: str
     distributions: tuple[str, ...]
+    least: str
     needed_for: str
     folder: str = ""
 
@@ -33,12 +36,14 @@ MMENGINE = Package(
     "mmengine",
     "MMEngine",
     ("mmengine", "mmengine-lite", "onedl-mmengine"),
+    "0.10.7",
     "every name in a config, and training",
 )
 MMCV = Package(
     "mmcv",
     "MMCV",
     ("mmcv", "mmcv-lite", "mmcv-full", "onedl-mmcv"),
+    "2.1.0",
     "the layers of every plugin and backbone",
 )
 TOOLBOXES = (
@@ -46,6 +51,7 @@ TOOLBOXES = (
         "mmdet",
         "MMDetection",
         ("mmdet", "onedl-mmdetection"),
+        "3.3.0",
         "detectors and keypoints",
         folder="keypoints",
     ),
@@ -53,6 +59,7 @@ TOOLBOXES = (
         "mmseg",
         "MMSegmentation",
         ("mmsegmentation", "onedl-mmsegmentation"),
+        "1.2.2",
         "segmentation",
         folder="segmentation",
     ),
@@ -60,12 +67,14 @@ TOOLBOXES = (
         "mmaction",
         "MMAction2",
         ("mmaction2", "onedl-mmaction2"),
+        "1.2.0",
         "configs of default_scope='mmaction'",
     ),
     Package(
         "mmpretrain",
         "MMPretrain",
         ("mmpretrain", "onedl-mmpretrain"),
+        "1.2.0",
         "configs of default_scope='mmpretrain'",
     ),
 )
@@ -95,6 +104,14 @@ def name_and_version(package: Package) -> str | None:
 def find_package(name: str) -> Package | None:
     """Return the package of OpenMMLab that is imported under ``name``, if it is one."""
     return next((package for package in PACKAGES if package.name == name), None)
+
+
+def too_old(package: Package) -> str | None:
+    """Return what is wrong with the installed version; None if nothing is."""
+    for found in distributions(package):
+        if _numbers(found.version) < _numbers(package.least):
+            return f"nlse_mm needs {package.title} {package.least} or newer"
+    return None
 
 
 def to_install(package: Package) -> str:
@@ -136,6 +153,10 @@ def check_one_set() -> None:
     """Raise MissingPackageError if two distributions hold one OpenMMLab package."""
     if why := two_sets():
         raise MissingPackageError(why)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:3])
 
 
 def _title(found: metadata.Distribution) -> str:

@@ -6,23 +6,23 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 from nlse_mm import __version__
 
-from .findings import Finding, Mark
+from .findings import Finding
 from .import_errors import reason
 
 SECTION = "Python and PyTorch"
-OLDEST_PYTHON = (3, 10)
 
 
 def versions() -> Iterator[Finding]:
     """Yield what is installed below OpenMMLab, and whether it is new enough."""
-    yield Finding(SECTION, "ok", "nlse_mm", __version__)
-    mark: Mark = "ok" if sys.version_info >= OLDEST_PYTHON else "broken"
-    needs = "" if mark == "ok" else "; nlse_mm needs Python 3.10 or newer"
     yield Finding(
-        SECTION, mark, "Python", f"{platform.python_version()}, {sys.executable}{needs}"
+        SECTION, "ok", "nlse_mm", f"{__version__}, {Path(__file__).parents[1]}"
+    )
+    yield Finding(
+        SECTION, "ok", "Python", f"{platform.python_version()}, {sys.executable}"
     )
     yield _torch()
     if find_spec("torch"):

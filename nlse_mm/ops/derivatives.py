@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .precision import no_autocast
+
 
 def derivatives(
     formula: Callable[..., Tensor], grad: Tensor, *inputs: Tensor | float
@@ -31,8 +33,9 @@ def derivatives(
         (tensor(18.),)
     """
     tensors = [x for x in inputs if isinstance(x, Tensor)]
-    # A backward pass may be running, and in it the formula still needs a graph.
-    with torch.enable_grad():
+    # A backward pass may be running, and in it the formula still needs a graph. Its
+    # inputs are in the dtype to compute in, which autocast would undo.
+    with torch.enable_grad(), no_autocast(grad):
         # One tensor in two places gets two gradients, and one that wants none gets one.
         views = [
             t.view_as(t) if t.requires_grad else t.detach().requires_grad_()

@@ -11,6 +11,8 @@ from nlse_mm.errors import MissingPackageError
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
+HERE = packages.name_and_version(packages.MMCV)  # in OneDL's stack a third one
+
 LOOK_UP = """
 from mmengine.registry import MODELS
 try:
@@ -27,11 +29,14 @@ def test_two_sets_stop_launchers_and_stock_tools_with_what_to_uninstall(
     distribution("onedl-mmengine", "0.10.12")
     distribution("mmcv-lite", "2.1.0")
     distribution("mmcv", "2.1.0")
+    theirs = ["onedl-mmcv"] if HERE == "onedl-mmcv 2.3.6" else []
+    mmcvs = ["mmcv 2.1.0", "mmcv-lite 2.1.0", *(f"{name} 2.3.6" for name in theirs)]
+    remove = ["mmengine", "onedl-mmengine", "mmcv", "mmcv-lite", *theirs]
     sentence = (
-        "two distributions of one package overwrite each other's files: "
-        "mmengine 0.10.7 and onedl-mmengine 0.10.12, mmcv 2.1.0 and mmcv-lite 2.1.0; "
-        "run pip uninstall -y mmengine onedl-mmengine mmcv mmcv-lite, then install one "
-        "of each again, such as mmengine==0.10.7"
+        "two distributions of one package overwrite each other's files: mmengine "
+        f"0.10.7 and onedl-mmengine 0.10.12, {' and '.join(mmcvs)}; run pip uninstall "
+        f"-y {' '.join(remove)}, then install one of each again, such as "
+        "mmengine==0.10.7"
     )
     launcher = run(TOOLS / "test.py", "config.py", __file__)
     assert launcher.stderr == f"error: {sentence}\n"
@@ -106,7 +111,7 @@ def test_no_toolbox_at_all_is_broken_and_one_is_enough(monkeypatch):
     module = "nlse_mm.environment.openmmlab.find_spec"
     for hidden, mark in (
         ({"mmseg", "mmaction", "mmpretrain"}, None),
-        ({"mmdet", "mmseg", "mmaction", "mmpretrain"}, "broken"),
+        ({"mmdet", "mmseg"}, "broken"),
     ):
         gone = hidden
         monkeypatch.setattr(module, lambda name, gone=gone: name not in gone or None)
@@ -116,3 +121,22 @@ def test_no_toolbox_at_all_is_broken_and_one_is_enough(monkeypatch):
         found = {finding.name: finding.mark for finding in openmmlab()}
         assert found.get("toolboxes") == mark
         assert {found[name] for name in hidden} == {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_old"), [("2.0.1", True), ("2.1.0rc0", False), ("2.10.0", False)]
+)
+def test_a_package_below_the_least_version_is_broken(
+    version, is_old, only, distribution
+):
+    distribution("mmcv", version)
+    why = packages.too_old(packages.MMCV)
+    assert why == ("nlse_mm needs MMCV 2.1.0 or newer" if is_old else None)
+
+
+def test_the_page_marks_a_package_that_is_too_old(monkeypatch):
+    why = "nlse_mm needs MMEngine 9 or newer"
+    monkeypatch.setattr("nlse_mm.environment.openmmlab.too_old", lambda package: why)
+    found = {finding.name: finding for finding in openmmlab()}["mmengine"]
+    assert found.mark == "broken"
+    assert found.text.endswith(f": {why}")

@@ -260,6 +260,8 @@ def test_every_transform_of_the_toolbox_is_known():
     classes = {cls for registry in registries for cls in registry.module_dict.values()}
     packages = ("mmcv.", "mmdet.")
     of_them = [cls for cls in classes if cls.__module__.startswith(packages)]
+    # OneDL's for lines have no boxes; in ours they are told at the first sample.
+    of_them = [cls for cls in of_them if not cls.__module__.endswith(".generate_line")]
     assert len(of_them) > 70
     assert [c for c in of_them if known_base(object.__new__(c)) is None] == []
 

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from this_pytorch import needs_float16
 from torch.autograd import gradcheck
 
 from nlse_mm import ops
@@ -270,3 +271,14 @@ def test_the_flash_kernel_gives_the_formula(channels):
     query, key, value = (torch.rand(2, n, channels, **cpu) for n in (50, 33, 33))
     out = _flash(*(t.unsqueeze(1) for t in (query, key, value)), 0.7)
     torch.testing.assert_close(out, formula(query, key, value, 0.7))
+
+
+@needs_float16
+def test_a_second_derivative_under_autocast_stays_finite():
+    query, key = (100 * torch.randn(1, 5, 512) for _ in range(2))
+    value = torch.randn(1, 5, 4, requires_grad=True)
+    query.requires_grad_()
+    with torch.autocast("cpu", torch.float16):
+        out = ops.softmax_attention(query, key, value, 1.0)
+        (slope,) = torch.autograd.grad(out.sum(), value, create_graph=True)
+    assert slope.isfinite().all()

@@ -117,7 +117,10 @@ def measure(
             continue
         steps[way], peaks[way] = run, max(0.0, most - start)
         without_gradients(lambda: None, block, x)
-    seconds = harness.times(steps, args)
+    try:
+        seconds = harness.times(steps, args)
+    except RuntimeError as error:  # out of memory, with all of them
+        return [*notes, f"{size}: fails: {str(error).splitlines()[0]}"]
     positions = f"{size[0] * size[1]:,}"
     cells = [positions, name, str(channels), str(batch), step]
     if "ours" not in steps:

@@ -12,12 +12,13 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from arguments import add_output, make_parser
-from gpu_sections import SECTIONS, TOOL, Section
+from gpu_sections import PYTEST, SECTIONS, TOOL, Section
 
 from nlse_mm import __version__
 from nlse_mm.environment.packages import PACKAGES, name_and_version
@@ -100,6 +101,8 @@ def commit() -> str:
 def run(section: Section, trial: bool) -> tuple[str, bool]:
     """Return a section's text, and whether nothing in it failed."""
     reason = section.needs and why_missing(section.needs, trial)
+    if section.command.startswith(PYTEST) and find_spec("pytest") is None:
+        reason = "pytest isn't installed"
     if reason:
         return f"Left out: {reason}", True
     minutes = section.minutes * (10 if trial else 1)  # a CPU may be busy
@@ -119,14 +122,12 @@ def run(section: Section, trial: bool) -> tuple[str, bool]:
     text = text.replace(f" --output {table}", "")
     took = f"{seconds:.0f} s."
     if not is_benchmark:
-        summary = [
-            line for line in said.splitlines() if not line.startswith(("s", "."))
-        ]
-        text = f"```bash\npython {' '.join(words)}\n```\n\n{fenced(summary[-40:])}"
+        text = f"```bash\npython {' '.join(words)}\n```"
+    lines = [x for x in said.strip().splitlines() if not PROGRESS.fullmatch(x)][-40:]
     if code == 0:
-        return f"{text}\n\n{took}", True
+        shown = "" if is_benchmark else f"{fenced(lines)}\n\n"
+        return f"{text}\n\n{shown}{took}", True
     why = f"stopped after {minutes:g} minutes" if code is None else f"code {code}"
-    lines = said.strip().splitlines()[-25:]
     return f"{text}\n\n**Failed** ({why}), {took}\n\n{fenced(lines)}".strip(), False
 
 
@@ -139,9 +140,11 @@ def ended(words: list[str], limit: float) -> tuple[int | None, float, str]:
     process = subprocess.Popen([sys.executable, *words], **how, **both)
     try:
         said, code = process.communicate(timeout=limit)[0], process.returncode
-    except subprocess.TimeoutExpired:
+    except BaseException as error:  # Ctrl-C as well
         # With those that it started, which would keep the card busy.
         os.killpg(process.pid, signal.SIGKILL)
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         said, code = process.communicate()[0], None
     return code, time.perf_counter() - start, said
 

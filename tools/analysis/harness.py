@@ -225,7 +225,7 @@ def training_peaks(builders: Builders, shape: Shape, args: Namespace) -> Measure
 
 @dataclass
 class Report:
-    """A table: each row on stderr as it comes, then all, and as a Markdown file.
+    """A table: each row on stderr and in a Markdown file as it comes, then all.
 
     ``setting`` is what the numbers depend on, beside the machine and the rounds.
     """
@@ -241,24 +241,30 @@ class Report:
         cells += ("",) * (len(self.columns) - len(cells))
         self.rows.append(cells)
         print(" | ".join(cells), file=sys.stderr, flush=True)
+        self._write()
 
     def finish(self, *notes: str) -> None:
         """Print the table and the ``notes`` below it, and write them."""
-        common = f"torch {torch.__version__}, {self.args.rounds} rounds"
-        where = f"{datetime.date.today()}, {machine(self.args.device)}"
-        setting = f"{where}, {common}, {self.setting}"
-        table = Table(*self.columns, title=f"{self.title}\n{setting}")
+        table = Table(*self.columns, title=f"{self.title}\n{self._where()}")
         for row in self.rows:
             table.add_row(*row)
         Console(width=180).print(table, markup=False)
         print(*notes, sep="\n")
+        self._write(*notes)
+
+    def _where(self) -> str:
+        common = f"torch {torch.__version__}, {self.args.rounds} rounds"
+        where = f"{datetime.date.today()}, {machine(self.args.device)}"
+        return f"{where}, {common}, {self.setting}"
+
+    def _write(self, *notes: str) -> None:
         if not self.args.output:
             return
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         rows = [self.columns, ["---"] * len(self.columns), *self.rows]
         lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         fence = f"```bash\npython tools/analysis/{command}\n```"
-        head = (f"# {self.title}", f"{setting}.", fence, self.args.what, HOW)
+        head = (f"# {self.title}", f"{self._where()}.", fence, self.args.what, HOW)
         self.args.output.parent.mkdir(parents=True, exist_ok=True)
         self.args.output.write_text("\n\n".join([*head, lines, *notes]) + "\n")
 
