@@ -23,19 +23,20 @@ python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 release = tuple(int(part) for part in torch.__version__.split(".")[:2])
 gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
 cards = sorted({"%d.%d" % torch.cuda.get_device_capability(gpu) for gpu in gpus})
-print(f"{python}-torch{torch.__version__}-{platform.machine()}",
+# Where the version names no build, as in conda, or PyTorch has the older C++ ABI.
+kind = f"_cuda{torch.version.cuda}" if torch.version.cuda and "+" not in torch.__version__ else ""
+kind += "" if torch.compiled_with_cxx11_abi() else "_old-abi"
+print(f"{python}-torch{torch.__version__}{kind}-{platform.machine()}",
       "c++20" if release >= (2, 14) else "c++17",
       int(bool(gpus)), int(bool(CUDA_HOME and torch.version.cuda)), *cards, sep=";")' 2> >(grep -v "No CUDA runtime is found" >&2)) || true
 [[ -n ${has_nvcc:-} ]] || die "PyTorch can't be imported: the reason is above."
 cuda=${FORCE_CUDA:-$(( visible && has_nvcc ))}
 device=cpu
 if [[ $cuda == 1 ]]; then
-    (( has_nvcc )) || die "MMCV's operators for CUDA need nvcc and a CUDA build of PyTorch, and one of them is missing:" \
-        "install the CUDA toolkit of PyTorch's version (CUDA_HOME says where), or leave FORCE_CUDA out."
     # Binaries for A100, RTX 30 and 40, and H100; newer cards compile the last one's PTX.
     export TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST:-${cards:-8.0;8.6;9.0+PTX}}
     device=cuda-${TORCH_CUDA_ARCH_LIST//[; ]/_}
-elif (( visible )); then
+elif (( visible && ! has_nvcc )); then
     say "a GPU, but no nvcc or no CUDA build of PyTorch: MMCV's operators will run on the CPU only"
 fi
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/nlse_mm/${mmcv/==/-}-$tag-$device-$standard
@@ -44,6 +45,9 @@ if compgen -G "$wheels/*.whl" > /dev/null; then
     exit 0
 fi
 
+[[ $device == cpu ]] || (( has_nvcc )) ||
+    die "MMCV's operators for CUDA need nvcc and a CUDA build of PyTorch, and one of them is missing:" \
+        "install the CUDA toolkit of PyTorch's version (CUDA_HOME says where), or say FORCE_CUDA=0."
 command -v "${CXX:-c++}" > /dev/null ||
     die "MMCV has to be compiled and there is no C++ compiler ('${CXX:-c++}'): install one (on Debian and Ubuntu, build-essential)."
 "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||

@@ -6,8 +6,10 @@
 #   PYTHON=python3.12 tools/install.sh      another Python, 3.10 to 3.12
 #   TORCH=2.8.0 tools/install.sh            another PyTorch in a new environment
 #
-# An active environment that has PyTorch keeps it, its MMCV, and all else that is there:
-# it gets what is missing. Any other gets the pinned stack of requirements.txt; where
+# Later runs keep TORCH, and operators for CUDA, until TORCH= or FORCE_CUDA=0 is said.
+#
+# An active environment that has PyTorch keeps it, its MMCV, and all else that is there,
+# unless this script has put it there: it gets what is missing. Any other gets the pinned stack of requirements.txt; where
 # none is active, in .venv, which is made. STACK=NAME makes .venv-NAME of
 # requirements-NAME.txt, whatever is active. MMCV is compiled where it is missing, once
 # (tools/build_mmcv.sh, which says how to have its operators for CUDA).
@@ -18,7 +20,7 @@ say() { printf '\033[1m[install]\033[0m %s\n' "$*"; }
 die() { printf '[install] %s\n' "$*" >&2; exit 1; }
 
 # The project's own environments stay what they were made as.
-if [[ -z ${STACK:-} && ${VIRTUAL_ENV:-} == "$PWD"/.venv-* ]]; then STACK=${VIRTUAL_ENV##*/.venv-}; fi
+if [[ -z ${STACK:-} && ${VIRTUAL_ENV:-} == "$PWD"/.venv-@(oldest|newest|onedl) ]]; then STACK=${VIRTUAL_ENV##*/.venv-}; fi
 stack=${STACK:-default}
 case $stack in
     default) pins=requirements.txt venv=$PWD/.venv ;;
@@ -57,9 +59,39 @@ in_range "$python" ||
         "or deactivate it and let this script make one."
 prefix=$("$python" -c 'import sys; print(sys.prefix)')
 
-done_file=$prefix/nlse_mm-installed
-state="$stack in $PWD, PyTorch ${TORCH:-as pinned}, $(cat "$pins" setup.py tools/install.sh tools/build_mmcv.sh | cksum)"
-if [[ -f $done_file && $(< "$done_file") == "$state" ]]; then
+# What this environment was made as; of one that was interrupted, what it was to become.
+done_file=$prefix/nlse_mm-installed begun_file=$prefix/nlse_mm-installing
+recorded=$(cat "$begun_file" "$done_file" 2> /dev/null || true)
+remembered() { sed -n "/.*, $1 \([^,]*\), .*/ { s//\1/p; q; }" <<< "$recorded"; }
+if [[ -z ${TORCH+set} ]]; then
+    TORCH=$(remembered PyTorch)
+    TORCH=${TORCH#as pinned}
+fi
+# The devices of MMCV's operators. Those for CUDA stay where no GPU is seen, and come
+# where one has come, unless the CPU was asked for.
+devices=$(remembered 'MMCV for')
+case ${FORCE_CUDA:-} in
+    1) [[ $devices == cuda* ]] || devices=cuda ;;
+    '') if [[ $devices == cpu ]] && command -v nvidia-smi > /dev/null && "$python" -c '
+import sys, torch
+from torch.utils.cpp_extension import CUDA_HOME
+sys.exit(not (torch.cuda.is_available() and torch.version.cuda and CUDA_HOME))' 2> /dev/null; then devices=cuda; fi ;;
+    *) devices="cpu alone" ;;
+esac
+if [[ $devices == cuda* ]]; then
+    export FORCE_CUDA=1
+    if [[ -n ${TORCH_CUDA_ARCH_LIST:-} ]]; then
+        devices=cuda-${TORCH_CUDA_ARCH_LIST//[; ]/_}
+    elif [[ $devices == cuda-* ]]; then
+        cards=${devices#cuda-}
+        export TORCH_CUDA_ARCH_LIST=${cards//_/;}
+    fi
+elif [[ $devices == "cpu alone" ]]; then
+    export FORCE_CUDA=0
+fi
+sum=$(cat "$pins" setup.py tools/install.sh tools/build_mmcv.sh | cksum)
+state() { echo "$stack in $PWD, PyTorch ${TORCH:-as pinned}, MMCV for $devices, $sum"; }
+if [[ -f $done_file && ! -e $begun_file && $(< "$done_file") == "$(state)" ]]; then
     say "up to date in $prefix"
     exit 0
 fi
@@ -71,8 +103,9 @@ pip_install() {
         die "pip could not install '$*': its last lines above say why. Without a network, nothing can be installed."
 }
 install_mmcv() { # DISTRIBUTION==VERSION [PIP_OPTION...]
-    local wheel
+    local wheel built='-(cpu|cuda-[^/]*)-c\+\+[0-9]+/'
     wheel=$(tools/build_mmcv.sh "$python" "$1") || exit 1
+    if [[ $devices != "cpu alone" && $wheel =~ $built ]]; then devices=${BASH_REMATCH[1]}; fi
     pip_install "${@:2}" "$wheel"
 }
 pin() { grep -oE "^$1==[^; ]+" "$pins"; }
@@ -86,13 +119,34 @@ print(*sorted(f"{name}=={names[name]}" for name in names if name != "nlse-mm"), 
 
 packages > "$work/before"
 torch=$(sed -n 's/^torch==//p' "$work/before")
-if [[ -n $active && -n $torch && $prefix != "$venv" ]]; then
+if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
     [[ -z ${TORCH:-} ]] ||
         die "TORCH=$TORCH is for a new environment, and PyTorch $torch of $prefix stays: leave TORCH out, or deactivate the environment."
-    [[ $(printf '2.1\n%s\n' "$torch" | sort -V | head -n 1) == 2.1 ]] ||
+    older() { [[ $1 != "$2" && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
+    ! older "$torch" 2.1 ||
         die "nlse_mm needs PyTorch 2.1 or newer, and $prefix has $torch: deactivate the environment and let this script make one."
     has() { grep -qE "^($1)==" "$work/before"; }
-    cp "$work/before" "$work/constraints"
+    wrong=
+    while IFS='=' read -r name _ version; do
+        least=
+        case $name in
+            mmcv-full) wrong+=" $name==$version" ;;
+            mmcv | mmcv-lite | onedl-mmcv) least=2.1 ;;
+            mmdet | onedl-mmdetection) least=3.3 ;;
+            mmsegmentation | onedl-mmsegmentation) least=1.2.2 ;;
+        esac
+        if [[ -n $least ]] && older "$version" $least; then wrong+=" $name==$version"; fi
+    done < "$work/before"
+    for name in mmengine mmcv mmdet mmsegmentation mmpretrain mmaction2; do
+        both=$(grep -E "^(onedl-)?$name(ection)?==" "$work/before" | paste -sd ' ' || true)
+        if [[ $both == *' '* ]]; then wrong+=" $both"; fi
+    done
+    [[ -z $wrong ]] ||
+        die "nlse_mm needs mmcv 2.1, mmdet 3.3 and mmsegmentation 1.2.2 or newer, and of each package either OpenMMLab's or the onedl one," \
+            "and $prefix has$wrong: change that, or deactivate the environment and let this script make one."
+    # pip refuses a file with versions that Python's rules don't have, such as Debian's.
+    grep -iE '==v?([0-9]+!)?[0-9]+(\.[0-9]+)*([-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?[0-9]*)?(-[0-9]+|[-_.]?(post|rev|r)[-_.]?[0-9]*)?([-_.]?dev[-_.]?[0-9]*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?$' \
+        "$work/before" > "$work/constraints"
     fork=
     if has 'onedl-mm(engine|cv)'; then fork=onedl- pins=requirements-onedl.txt; fi
     missing=()
@@ -100,7 +154,7 @@ if [[ -n $active && -n $torch && $prefix != "$venv" ]]; then
     if ! has '(onedl-)?mm(det|detection|segmentation|pretrain|action2)'; then
         missing+=($(pin "${fork}mmdet(ection)?") $(pin ${fork}mmsegmentation))
     fi
-    if has '(onedl-)?mmsegmentation' || [[ ${missing[*]} == *mmsegmentation* ]]; then
+    if has '(onedl-)?mmsegmentation' || [[ ${missing[*]-} == *mmsegmentation* ]]; then
         for name in ftfy regex; do has $name || missing+=("$name"); done
     fi
     ours=$(cd / && "$python" -c 'import importlib.util as i; s = i.find_spec("nlse_mm"); print(s and s.origin)')
@@ -151,6 +205,8 @@ fi
 sed '/^# Without their dependencies/,$d' "$work/constraints" > "$work/all"
 mapfile -t alone < <(sed -n '/^# Without their dependencies/,$p' "$work/constraints" | grep == || true)
 
+# PyTorch that is found beside this file isn't the user's own.
+state > "$begun_file"
 say "PyTorch and the tools that build MMCV"
 pip_install setuptools wheel ninja psutil torch numpy $(grep -oE '^torchvision' "$work/all" || true)
 # An MMCV of this version may be there that was built for another PyTorch.
@@ -161,7 +217,8 @@ pip_install --no-build-isolation --requirement "$work/all"
 pip_install --no-build-isolation --no-deps --editable .
 "$python" -c 'import mmcv._ext, mmdet, mmseg' 2> "$work/error" ||
     { cat "$work/error" >&2; die "The installed packages can't be imported: the reason is above."; }
-echo "$state" > "$done_file"
+state > "$done_file"
+rm "$begun_file"
 say "done: $("$python" -c '
 import mmcv, mmdet, mmengine, mmseg, torch
 print(f"PyTorch {torch.__version__}, MMEngine {mmengine.__version__}, MMCV {mmcv.__version__}, "

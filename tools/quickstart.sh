@@ -11,7 +11,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 config=configs/tiny/mask_rcnn_r18_nl.py
 data=data/tiny_coco
-work=work_dirs/quickstart${STACK:+-$STACK}
 least=0.50 # mAP of boxes and of masks that this training is known to exceed
 
 say() { printf '\033[1m[quickstart]\033[0m %s\n' "$*"; }
@@ -19,6 +18,7 @@ die() { printf '[quickstart] %s\n' "$*" >&2; exit 1; }
 
 tools/install.sh
 . tools/environment.sh
+work=work_dirs/quickstart${STACK:+-$STACK}
 # Threads that wait by spinning bring a shared machine to a standstill.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 

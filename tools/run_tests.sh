@@ -10,11 +10,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/install.sh
 . tools/environment.sh
-# The linters judge the code by the types of the default stack.
-if grep -qs '^default ' "$(python -c 'import sys; print(sys.prefix)')/nlse_mm-installed"; then
+prefix=$(python -c 'import sys; print(sys.prefix)')
+if grep -qs '^default .*, PyTorch as pinned, ' "$prefix/nlse_mm-installed"; then
     ruff check .
     ruff format --check .
     mypy
+else
+    echo "not linted: ruff and mypy go by the versions of the default stack, which $prefix is not"
 fi
 # A process of one thread on each core, a test file to each: half the time of one process.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}

@@ -50,6 +50,7 @@ with open(os.environ["PIP_CALLS"], "a") as calls:
 TORCH = """
 __version__ = "{version}"
 class version: cuda = {cuda!r}
+compiled_with_cxx11_abi = lambda: {abi}
 class cuda:
     is_available = staticmethod(lambda: {gpu})
     device_count = staticmethod(lambda: 1)
@@ -89,9 +90,11 @@ class FakeEnvironment:
         if package == "mmcv":
             self.write(self.site / "mmcv" / "_ext.py", "")
 
-    def torch(self, version: str, cuda: str | None, gpu: bool, home: str | None):
+    def torch(
+        self, version: str, cuda: str | None, gpu: bool, home: str | None, abi=True
+    ):
         """Let ``import torch`` find this PyTorch and this toolkit of CUDA."""
-        text = TORCH.format(version=version, cuda=cuda, gpu=gpu)
+        text = TORCH.format(version=version, cuda=cuda, gpu=gpu, abi=abi)
         self.write(self.site / "torch" / "__init__.py", text)
         utils = self.site / "torch" / "utils"
         self.write(utils / "cpp_extension.py", f"CUDA_HOME = {home!r}")

@@ -11,8 +11,10 @@ def build(tmp_path):
     """Build with such a PyTorch; return what was said, and how pip was called."""
     fakes = FakeEnvironment(tmp_path)
 
-    def run(version="2.13.0+cpu", cuda=None, gpu=False, home=None, **variables):
-        fakes.torch(version, cuda, gpu, home)
+    def run(
+        version="2.13.0+cpu", cuda=None, gpu=False, home=None, abi=True, **variables
+    ):
+        fakes.torch(version, cuda, gpu, home, abi)
         done = fakes.run("build_mmcv.sh", fakes.python, "mmcv==2.1.0", **variables)
         calls = [call for call in fakes.calls() if call["words"][0] == "wheel"]
         return done, calls
@@ -50,6 +52,27 @@ def test_a_kept_wheel_is_not_built_again(build):
     first, _ = build()
     second, calls = build()
     assert (second.stdout, calls) == (first.stdout, [])
+
+
+@pytest.mark.parametrize(
+    ("torch", "named"),
+    [
+        (dict(version="2.13.0+cpu"), "torch2.13.0+cpu-"),
+        (dict(version="2.5.1", cuda="12.1"), "torch2.5.1_cuda12.1-"),
+        (
+            dict(version="2.1.2+cu121", cuda="12.1", abi=False),
+            "torch2.1.2+cu121_old-abi-",
+        ),
+    ],
+)
+def test_a_kept_wheel_names_the_build_of_its_pytorch(build, torch, named):
+    assert f"-{PYTHON_TAG}-{named}" in kept(build(**torch)[0])
+
+
+def test_operators_for_the_cpu_that_were_asked_for_need_no_excuse(build):
+    done, (call,) = build(cuda="13.0", gpu=True, home="/cuda", FORCE_CUDA="0")
+    assert call["cuda"] == "0"
+    assert "no nvcc" not in done.stderr
 
 
 def test_without_nvcc_a_gpu_gets_operators_for_the_cpu(build):

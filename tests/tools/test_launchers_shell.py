@@ -123,3 +123,43 @@ def test_the_projects_environment_is_taken_unless_one_is_active(
         check=True,
     )
     assert done.stdout.strip() == str(own if is_own else tmp_path / "theirs/python")
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    [
+        ("newst", "is not one of oldest, default, newest and onedl"),
+        ("newest", "is not installed; STACK=newest tools/install.sh installs it"),
+    ],
+)
+def test_a_stack_that_is_not_there_is_refused(call, tmp_path, stack, said):
+    shutil.copytree(TOOLS, tmp_path / "tools")
+    done = call(tmp_path / "tools" / "dist_train.sh", "config.py", "1", STACK=stack)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: STACK={stack} {said}\n"
+
+
+def test_the_default_stack_that_is_not_there_is_the_python_on_path(call, tmp_path):
+    shutil.copytree(TOOLS, tmp_path / "tools")
+    script = tmp_path / "tools" / "dist_train.sh"
+    assert call(script, "config.py", "1", STACK="default").returncode == 0
+
+
+@pytest.mark.parametrize("chosen", ["VIRTUAL_ENV", "STACK"])
+def test_a_stack_of_ours_is_handed_on_as_an_active_environment(tmp_path, chosen):
+    own = tmp_path / ".venv-oldest"
+    (own / "bin").mkdir(parents=True)
+    (own / "bin" / "python").touch(0o755)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(TOOLS / "environment.sh", tmp_path / "tools")
+    child = "bash -c 'echo ${STACK-none} $VIRTUAL_ENV'"
+    done = subprocess.run(
+        ["bash", "-euc", f". tools/environment.sh; echo $STACK; {child}"],
+        cwd=tmp_path,
+        env=dict(PATH="/usr/bin:/bin")
+        | {chosen: str(own) if chosen == "VIRTUAL_ENV" else "oldest"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["oldest", "none", str(own)]
