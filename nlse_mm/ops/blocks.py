@@ -6,10 +6,11 @@ Shapes: N batch, P queries, Q keys.
 from collections.abc import Iterator
 from itertools import product
 
-# Weights of a block: in single precision 32 MiB. Fewer queries would read the keys, and
-# add to their gradients, too often for products at the speed of large ones; more would
-# only cost memory.
+# Weights of a block: in single precision 32 MiB. Fewer queries than that, or than
+# QUERIES, would read the keys, and add to their gradients, too often for products at
+# the speed of large ones; more would only cost memory.
 BLOCK_WEIGHTS = 2**23
+QUERIES = 768
 
 
 def blocks(n: int, p: int, q: int) -> Iterator[tuple[slice, slice]]:
@@ -17,7 +18,8 @@ def blocks(n: int, p: int, q: int) -> Iterator[tuple[slice, slice]]:
 
     As many whole images as ``BLOCK_WEIGHTS`` allows, for one product of all of them:
     the rois of a head are hundreds of small images. Of an image that is larger than
-    that, some of the queries; at least one, with its weights to all keys.
+    that, some of the queries: up to ``QUERIES`` while they have no more than twice as
+    many weights, and at least one, with its weights to all keys.
 
     Example:
         >>> [(n.stop, p.stop) for n, p in blocks(3, 1024, 4096)]  # 4 Mi weights each
@@ -30,7 +32,8 @@ def blocks(n: int, p: int, q: int) -> Iterator[tuple[slice, slice]]:
 def block_size(n: int, p: int, q: int) -> tuple[int, int]:
     """Return the images and the queries of the largest block."""
     images = _even(n, BLOCK_WEIGHTS // max(p * q, 1))
-    return images, _even(p, BLOCK_WEIGHTS // max(q, 1))
+    queries = BLOCK_WEIGHTS // max(q, 1)
+    return images, _even(p, max(queries, min(QUERIES, 2 * queries)))
 
 
 def _even(count: int, most: int) -> int:

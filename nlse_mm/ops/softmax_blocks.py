@@ -22,8 +22,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
 
     A row's weights are normalised whole, not in a running softmax over tiles of keys,
     so that values and gradients come from the very same weights. Costs P Q (D + E)
-    multiplications an image, and ``BLOCK_WEIGHTS`` numbers of memory, or Q where these
-    are more; twice that for the gradients.
+    multiplications an image, and the numbers of a block in memory, at most twice
+    ``BLOCK_WEIGHTS``, or Q where these are more; twice that for the gradients.
 
     Args:
         query: (N, P, D).
