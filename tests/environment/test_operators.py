@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import MODELS
 
 from nlse_mm.environment import operators, packages
-from nlse_mm.environment.import_errors import explain
+from nlse_mm.environment.import_errors import explain, how_to_compile
 from nlse_mm.environment.openmmlab import openmmlab
 from nlse_mm.errors import MissingPackageError
 from nlse_mm.training.user_error import in_one_sentence
@@ -40,7 +40,7 @@ def test_mmcv_without_operators_is_told_with_the_way_to_compile_them(
     for said in page, launcher:
         assert "No module named 'mmcv._ext' (" in said
         assert "has no compiled operators, such as the nms and RoIAlign" in said
-        assert "MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps" in said
+        assert how_to_compile() in said
     assert page.startswith("  broken ")
     assert launcher.startswith("error: config.py has default_scope='mmdet', and ")
 
@@ -60,7 +60,7 @@ def test_operators_that_cannot_be_loaded_are_told_with_both_names(
         assert "undefined symbol: gone (the operators of " in said
         assert f"the operators of {mmcv} were compiled for another PyTorch" in said
         assert f"the installed PyTorch {torch.__version__}: " in said
-        assert "--no-cache-dir --no-build-isolation" in said
+        assert how_to_compile() in said
 
 
 def test_a_file_that_is_no_library_is_of_another_pytorch_too(
@@ -154,7 +154,7 @@ def test_a_model_that_needs_operators_is_refused_on_a_gpu(caller, monkeypatch):
         operators.check_operators(model, training=True)
     assert str(error.value).startswith(f"{caller} can't run: the operators of ")
     assert "compiled for the CPU only, and PyTorch uses a GPU" in str(error.value)
-    assert "FORCE_CUDA=1 pip install" in str(error.value)
+    assert "FORCE_CUDA=1 " in str(error.value)
 
 
 def test_a_model_without_operators_runs_on_a_gpu_as_before(monkeypatch):
