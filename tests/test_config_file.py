@@ -27,7 +27,9 @@ def test_a_base_is_found_in_a_distribution_that_mmengine_does_not_know(
 def test_a_missing_toolbox_goes_by_its_name_in_the_installed_set(
     monkeypatch, tmp_path, mmengine, named
 ):
-    missing = packages.Package("mmocr", "MMOCR", ("mmocr", "onedl-mmocr"), "text")
+    missing = packages.Package(
+        "mmocr", "MMOCR", ("mmocr", "onedl-mmocr"), "1.0", "text"
+    )
     monkeypatch.setattr(packages, "PACKAGES", (missing,))
     monkeypatch.setattr(packages, "name_and_version", lambda package: f"{mmengine} 1.0")
     leaf = tmp_path / "leaf.py"
