@@ -93,14 +93,14 @@ def cpu_only() -> str:
 def how_to_compile(cuda: bool = False) -> str:
     """Return the commands that compile MMCV's operators for the installed PyTorch."""
     name, _, version = (name_and_version(MMCV) or "mmcv 2.1.0").partition(" ")
+    flag = " FORCE_CUDA=1" if cuda else ""
+    if _wants_cpp20():  # and MMCV's own setup.py asks for C++17
+        return f"pip uninstall -y {name};{flag} tools/install.sh in a clone of nlse_mm"
     compiled = name if name.startswith("onedl") else "mmcv"
     if compiled == "mmcv":
         version = "2.1.0"  # toolboxes refuse the only newer one
     before = f"pip uninstall -y {name}; " if name != compiled else ""
     before += "pip install 'setuptools<81' wheel ninja psutil; "
-    flag = " FORCE_CUDA=1" if cuda else ""
-    if _wants_cpp20():  # and MMCV's own setup.py asks for C++17
-        return f"pip uninstall -y {name};{flag} tools/install.sh in a clone of nlse_mm"
     return (
         f"{before}MMCV_WITH_OPS=1{flag} pip install --force-reinstall --no-deps "
         f"--no-cache-dir --no-build-isolation --no-binary={compiled} "
