@@ -37,7 +37,8 @@ def softmax_attention(
 
     Args:
         query: (N, P, D), any strides; ``x.flatten(2).transpose(1, 2)`` isn't copied.
-        key: (N, Q, D).
+        key: (N, Q, D). Where it is the very tensor ``query``, gradients cost a product
+            less.
         value: (N, Q, E).
         scale: Multiplies the products.
 
@@ -50,6 +51,7 @@ def softmax_attention(
         tensor([[[2.5000]]])
     """
     dtype = common_dtype(query, key, value)
+    is_both = key is query
     query, key, value = [t.to(dtype) for t in (query, key, value)]
     if needs_formula():
         return formula(query, key, value, scale)
@@ -62,9 +64,8 @@ def softmax_attention(
             return _flash(q, k, v, scale)
     if dtype == torch.float16:
         # The products may be too large for 16 bits; the flash kernel keeps them in 32.
-        wide = (t.float() for t in (query, key, value))
-        return attend(*wide, scale).to(dtype)
-    return attend(query, key, value, scale)
+        query, key, value = [t.float() for t in (query, key, value)]
+    return attend(query, None if is_both else key, value, scale).to(dtype)
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from .blocks import block_size, blocks
-from .context import Context
 from .derivatives import derivatives
 from .older_torch import flop_formula, operation
 
+# From so many channels on, a product costs more than adding a map to its transposed.
+MANY_CHANNELS = 192
+
 
 @operation("softmax_attention")
-def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def attend(query: Tensor, key: Tensor | None, value: Tensor, scale: float) -> Tensor:
     """Attend, a block of weights at a time; see ``softmax_attention``.
 
     A row's weights are normalised whole, not in a running softmax over tiles of keys,
@@ -27,13 +29,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
 
     Args:
         query: (N, P, D).
-        key: (N, Q, D).
+        key: (N, Q, D), or None where the queries themselves are the keys: their scaled
+            products are symmetric, and so their gradient takes one product, not two.
         value: (N, Q, E).
         scale: Multiplies the products.
 
     Returns:
         (N, P, E), zeros where Q is 0.
     """
+    key = query if key is None else key
     shape = *query.shape[:2], value.shape[2]
     if not _has_weights(query, key):
         return value.new_zeros(shape)
@@ -48,57 +52,69 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
 def formula(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """Attend as the formula stands, with all P x Q weights: N P Q numbers of memory.
 
-    Takes and returns what :func:`attend` does.
+    Takes and returns what :func:`attend` does, but always takes keys.
     """
     weights = ((query * scale) @ key.transpose(1, 2)).softmax(dim=-1)  # (N, P, Q)
     return weights @ value  # (N, P, E)
 
 
 @attend.register_fake
-def _(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def _(query: Tensor, key: Tensor | None, value: Tensor, scale: float) -> Tensor:
     return value.new_empty(*query.shape[:2], value.shape[2])  # (N, P, E)
 
 
 @operation("softmax_attention_backward")
 def _attend_backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
+    grad: Tensor, query: Tensor, key: Tensor | None, value: Tensor, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the gradients of query, key and value, and the weights a second time.
 
     With weights p and their gradient g, that of the scaled products is p (g - sum p g).
+    Without keys the queries' is that of both, and the keys' has no elements.
     """
+    is_both, key = key is None, query if key is None else key
+    none = query.new_empty(0)
     if not _has_weights(query, key):
         d_query, d_key, d_value = map(torch.zeros_like, (query, key, value))
-        return d_query, d_key, d_value
+        return d_query, none if is_both else d_key, d_value
     workspace = _Workspace(query, key)
     split = workspace.is_split
+    at_once = is_both and not split and query.shape[2] >= MANY_CHANNELS
     # In the strides of the queries, since autograd adds them to others of such strides.
-    d_query = torch.empty_like(query)  # (N, P, D)
-    d_key, d_value = _sums_like(key, split), _sums_like(value, split)
+    d_query = _sums_like(query, split and is_both)  # (N, P, D)
+    d_key = d_query if is_both else _sums_like(key, split)  # (N, Q, D)
+    d_value = _sums_like(value, split)  # (N, Q, E)
     for n, p in workspace.blocks:
         q, g = query[n, p], grad[n, p]  # (M, B, D), (M, B, E)
         weights = workspace.weights(q, key[n], scale)  # (M, B, Q)
         wanted = weights.transpose(1, 2).to(value.dtype)  # (M, Q, B)
         _multiply(d_value[n], wanted, g, add=split)  # (M, Q, E)
-        slopes = workspace.slopes(g, value[n], weights)  # (M, B, Q)
-        _multiply(d_query[n, p], slopes, key[n], scale)  # (M, B, D)
-        _multiply(d_key[n], slopes.transpose(1, 2), q, scale, add=split)  # (M, Q, D)
-    return d_query, d_key.to(key.dtype), d_value.to(value.dtype)
+        slopes = workspace.slopes(g, value[n], weights, at_once)  # (M, B, Q)
+        _multiply(d_query[n, p], slopes, key[n], scale, is_both and split)  # (M, B, D)
+        if not at_once:
+            slopes = slopes.transpose(1, 2)  # (M, Q, B)
+            _multiply(d_key[n], slopes, q, scale, is_both or split)  # (M, Q, D)
+    d_query, d_key, d_value = (t.to(key.dtype) for t in (d_query, d_key, d_value))
+    return d_query, none if is_both else d_key, d_value
 
 
 @_attend_backward.register_fake
 def _(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
+    grad: Tensor, query: Tensor, key: Tensor | None, value: Tensor, scale: float
 ) -> tuple[Tensor, ...]:
-    return tuple(map(torch.empty_like, (query, key, value)))
+    none = query.new_empty(0) if key is None else key
+    return tuple(map(torch.empty_like, (query, none, value)))
 
 
-class _Context(Context, Protocol):
+class _Context(Protocol):
+    saved_tensors: tuple[Tensor, Tensor | None, Tensor]
     scale: float
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
 
 
 def _save(
-    ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, float], output: Tensor
+    ctx: _Context, inputs: tuple[Tensor, Tensor | None, Tensor, float], output: Tensor
 ) -> None:
     # No weights and no output: the backward pass has them from the inputs.
     ctx.save_for_backward(*inputs[:3])
@@ -106,9 +122,15 @@ def _save(
 
 
 def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+    query, key, value = ctx.saved_tensors
     if torch.is_grad_enabled():  # create_graph=True
-        return *derivatives(formula, grad, *ctx.saved_tensors, ctx.scale), None
-    return *_attend_backward(grad, *ctx.saved_tensors, ctx.scale), None
+        keys = query if key is None else key
+        inputs = query, keys, value, ctx.scale
+        d_query, d_key, d_value = derivatives(formula, grad, *inputs)
+        d_query = d_query + d_key if key is None else d_query
+    else:
+        d_query, d_key, d_value = _attend_backward(grad, query, key, value, ctx.scale)
+    return d_query, None if key is None else d_key, d_value, None
 
 
 attend.register_autograd(_backward, setup_context=_save)
@@ -117,7 +139,7 @@ attend.register_autograd(_backward, setup_context=_save)
 @flop_formula("softmax_attention")
 def _flops(
     query: torch.Size,
-    key: torch.Size,
+    key: torch.Size | None,
     value: torch.Size,
     scale: float,
     **_others: object,
@@ -131,7 +153,7 @@ def _flops(
 def _backward_flops(
     grad: torch.Size,
     query: torch.Size,
-    key: torch.Size,
+    key: torch.Size | None,
     value: torch.Size,
     scale: float,
     **_others: object,
@@ -166,8 +188,14 @@ class _Workspace:
         weights = self._place("weights", query, key, self._wide)
         return torch.softmax(products, dim=2, dtype=self._wide, out=weights)
 
-    def slopes(self, grad: Tensor, value: Tensor, weights: Tensor) -> Tensor:
-        """Compute the gradient of the scaled products from that of the means."""
+    def slopes(
+        self, grad: Tensor, value: Tensor, weights: Tensor, add_transposed: bool
+    ) -> Tensor:
+        """Compute the gradient of the scaled products from that of the means.
+
+        With ``add_transposed`` the sum of it and its transposed, which overwrites the
+        weights.
+        """
         slopes = self._place("products", grad, value)
         _multiply(slopes, grad, value.transpose(1, 2))  # (M, B, Q)
         # In the dtype of the weights, since g - sum p g cancels.
@@ -175,6 +203,9 @@ class _Workspace:
         torch.ops.aten._softmax_backward_data.out(
             slopes, weights, 2, weights.dtype, grad_input=slopes
         )
+        if add_transposed:
+            torch.add(slopes, slopes.transpose(1, 2), out=weights)
+            slopes = weights
         return slopes.to(grad.dtype)
 
     def _place(

@@ -215,10 +215,14 @@ class _NonLocalNd(nn.Module):
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute theta (N, P, D), phi (N, Q, D) and g (N, Q, E) of ``x``."""
         if self.mode == "gaussian":
-            # The map itself is queries and keys: D = C, and views of it do.
+            # The map itself is queries and keys: D = C, and one view does for both.
             (g,) = project(x, self.g)  # (N, Q, E)
             query = rows(x)  # (N, P, C); first, as the gradients' sum has an order
-            return query, rows(self.phi(x) if self.sub_sample else x), g  # (N, Q, C)
+            return (
+                query,
+                rows(self.phi(x)) if self.sub_sample else query,
+                g,
+            )  # (N, Q, C)
         theta, phi, g = project(x, self.theta, self.phi, self.g)
         return theta, phi, g
 

@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 import torch
 from this_pytorch import needs_float16
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from nlse_mm import ops
 from nlse_mm.ops import blocks as blocks_file
+from nlse_mm.ops import softmax_blocks
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
 from nlse_mm.ops.softmax import _flash
 from nlse_mm.ops.softmax_blocks import formula
@@ -123,22 +124,36 @@ def test_gradcheck(name):
     assert gradcheck(function, [t.requires_grad_() for t in make()])
 
 
-@pytest.mark.parametrize("p", [1, 7, 1500])
+# Of a block of weights: parts of one of the two images, an image, and both.
+@pytest.mark.parametrize(
+    ("p", "weights"), [(0, 9), (7, 20), (7, 60), (7, 99), (99, 9000)]
+)
+@pytest.mark.parametrize("many_channels", [1, 5])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("channels_first", [False, True])
-def test_attention_of_positions_to_themselves(p, channels_first):
+def test_attention_of_positions_to_themselves(
+    monkeypatch, p, weights, many_channels, dtype, channels_first
+):
+    monkeypatch.setattr(softmax_blocks, "MANY_CHANNELS", many_channels)
+    monkeypatch.setattr(blocks_file, "BLOCK_WEIGHTS", weights)
     x, value = torch.randn(2, p, 4, **F64), values(2, p, 3)
+    x, value = x.to(dtype), value.to(dtype)
     if channels_first:
         x = x.transpose(1, 2).contiguous().transpose(1, 2)
     ours = with_gradients(lambda x, v: softmax(x, x, v), (x, value))
-    expected = with_gradients(lambda x, v: softmax_formula(x, x, v), (x, value))
+    wide = x.double(), value.double()
+    expected = with_gradients(lambda x, v: softmax_formula(x, x, v), wide)
+    near = 1e-12 if dtype == torch.float64 else 2e-2
     for a, b in zip(ours, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(a.double(), b, rtol=near, atol=near)
 
 
-def test_gradcheck_of_positions_to_themselves():
+def test_gradcheck_of_positions_to_themselves(monkeypatch):
+    monkeypatch.setattr(softmax_blocks, "MANY_CHANNELS", 1)
     x, value = torch.randn(2, 7, 4, **F64), values(2, 7, 3)
     x, value = x.requires_grad_(), value.requires_grad_()
     assert gradcheck(lambda x, v: softmax(x, x, v), (x, value))
+    assert gradgradcheck(lambda x, v: softmax(x, x, v), (x, value))
 
 
 def test_a_sharp_softmax_of_large_numbers_has_no_subnormals_and_no_nans():
