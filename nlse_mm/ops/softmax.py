@@ -51,7 +51,7 @@ def softmax_attention(
         tensor([[[2.5000]]])
     """
     dtype = common_dtype(query, key, value)
-    is_both = key is query
+    given = query, key
     query, key, value = [t.to(dtype) for t in (query, key, value)]
     if needs_formula():
         return formula(query, key, value, scale)
@@ -62,6 +62,7 @@ def softmax_attention(
         q, k, v = (t.contiguous().unsqueeze(1) for t in (query, key, value))
         if flash_takes(q, k, v):
             return _flash(q, k, v, scale)
+    is_both = given[0] is given[1]  # not earlier: Dynamo of PyTorch 2.1 can't compare
     if dtype == torch.float16:
         # The products may be too large for 16 bits; the flash kernel keeps them in 32.
         query, key, value = [t.float() for t in (query, key, value)]
