@@ -405,9 +405,9 @@ def test_a_model_compiled_before_computes_as_ours_after(lines):
     (before,) = graphs
     for _ in range(2):
         assert_same(compiled(image()), expected)
-    assert len(graphs) > 1
     assert "softmax(" in before
-    if HAS_CUSTOM_OPS:  # else the graph has the formula
+    if HAS_CUSTOM_OPS:  # PyTorch 2.1 keeps its graph, and has the formula in any
+        assert len(graphs) > 1
         assert not any("softmax(" in code for code in graphs[1:])
     ((_, line),) = lines
     assert "saved in the first batch: unknown, since" in line
