@@ -9,6 +9,7 @@ from .check_plugins import CheckPluginsHook
 from .check_weights import CheckWeightsHook
 from .checkpoint_hook import CheckpointHook
 from .evaluate_finished import EvaluateFinishedHook
+from .linear_non_local import LinearNonLocalHook
 from .reseed import ReseedHook
 from .seed_worker import seed_worker
 
@@ -19,6 +20,7 @@ __all__ = [
     "CheckWeightsHook",
     "CheckpointHook",
     "EvaluateFinishedHook",
+    "LinearNonLocalHook",
     "ReseedHook",
     "seed_worker",
 ]

@@ -1,0 +1,468 @@
+"""MMCV's blocks in a built model compute as ours, and stay what they were."""
+
+import copy
+import io
+import logging
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+from mmcv.cnn import NonLocal1d, NonLocal2d, NonLocal3d
+from mmengine.model import revert_sync_batchnorm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import nlse_mm
+from nlse_mm.analysis import attention_blocks
+from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
+from nlse_mm.placement import linear_non_local
+from nlse_mm.placement.first_batch import FirstBatch
+from nlse_mm.placement.linear_non_local import use_linear_non_local
+from nlse_mm.placement.mixin import mix_in
+from nlse_mm.placement.plugged_model import PluggedModule
+
+MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
+each_mode = pytest.mark.parametrize("mode", MODES)
+CLASSES = {1: NonLocal1d, 2: NonLocal2d, 3: NonLocal3d}
+SIZES = {1: (2, 6, 14), 2: (2, 6, 9, 7), 3: (2, 6, 3, 6, 4)}
+CLOSE = dict(rtol=1e-5, atol=1e-5)
+
+
+class Model(nn.Module):
+    """A convolution, a block and a classifier, for maps of any dimension."""
+
+    def __init__(self, block, dims=2):
+        super().__init__()
+        conv = getattr(nn, f"Conv{dims}d")
+        self.stem = conv(3, 6, 3, padding=1)
+        self.block = block
+        self.head = conv(6, 2, 1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.4)
+
+    def forward(self, x):
+        return self.head(self.block(self.stem(x).relu()))
+
+
+def image(dims=2):
+    n, _, *size = SIZES[dims]
+    return torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+def step(model, x):
+    """Return the loss, the output and all gradients."""
+    model.zero_grad()
+    out = model(x)
+    loss = (out.sin() * torch.linspace(-1, 1, out.numel()).view_as(out)).sum()
+    loss.backward()
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters()}
+    return dict(loss=loss.detach(), out=out.detach(), **gradients)
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found, expected, **CLOSE)
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What is logged."""
+    said = []
+    for module in (linear_non_local, sys.modules[FirstBatch.__module__]):
+        monkeypatch.setattr(
+            module,
+            "print_log",
+            lambda line, logger, level=logging.INFO: said.append((level, line)),
+        )
+    return said
+
+
+@pytest.mark.parametrize("dims", CLASSES)
+@each_mode
+@pytest.mark.parametrize(
+    "kwargs", [{}, dict(sub_sample=True, norm=True), dict(use_scale=False)], ids=str
+)
+def test_values_and_gradients_stay(dims, mode, kwargs):
+    kwargs = dict(kwargs, mode=mode)
+    if kwargs.pop("norm", False):
+        kwargs["norm_cfg"] = dict(type=f"BN{dims}d")
+    stock = Model(CLASSES[dims](6, **kwargs), dims)
+    x = image(dims)
+    for train in (True, False):
+        stock.train(train)
+        linear = copy.deepcopy(stock)
+        assert use_linear_non_local(linear) == 1
+        if mode == "concatenation":
+            assert_same(linear(x), stock(x))
+        else:
+            assert_same(step(linear, x), step(stock, x))
+        for key, value in stock.state_dict().items():
+            assert_same(linear.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("sub_sample", [False, True])
+def test_concatenation_trains_with_the_gradients_of_its_formula(sub_sample):
+    stock = Model(NonLocal2d(6, mode="concatenation", sub_sample=sub_sample))
+    linear = copy.deepcopy(stock)
+    use_linear_non_local(linear)
+    found = step(linear, image())
+    call = nn.Module.__call__
+
+    # MMCV's divides the rectifier's output in place, and so can't go backward.
+    def out_of_place(module, *args):
+        out = call(module, *args)
+        return out.clone() if module is stock.block.concat_project else out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Module, "__call__", out_of_place)
+        assert_same(found, step(stock, image()))
+
+
+# Biases that a softmax and a batch norm take out again, but for rounding.
+STAY = ("block.phi.0.conv.bias", "block.conv_out.conv.bias")
+
+
+def test_an_optimizer_made_before_steps_the_same_parameters():
+    model = Model(NonLocal2d(6, sub_sample=True, norm_cfg=dict(type="BN")))
+    parameters, keys = list(model.parameters()), list(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    use_linear_non_local(model)
+    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
+    assert list(model.state_dict()) == keys
+    before = copy.deepcopy(model.state_dict())
+    step(model, image())
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        assert name in STAY or not torch.equal(parameter, before[name]), name
+
+
+def test_no_map_of_weights_is_kept_for_the_backward_pass():
+    model = Model(NonLocal2d(6))
+    positions = 40 * 50
+
+    def largest():
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: kept.append(t.untyped_storage().nbytes()) or t, lambda t: t
+        ):
+            model(torch.randn(1, 3, 40, 50))
+        return max(kept) / 4 / positions
+
+    assert largest() == positions
+    use_linear_non_local(model)
+    assert largest() < 100
+
+
+class OwnForward(NonLocal2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class OwnFunction(NonLocal2d):
+    def embedded_gaussian(self, theta_x, phi_x):
+        return 2 * super().embedded_gaussian(theta_x, phi_x)
+
+
+class OwnChild(NonLocal2d):
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.attention = nn.Conv2d(channels, 1, 1)
+
+
+class OwnStart(NonLocal2d):
+    """Computes what MMCV's does, and starts in another way."""
+
+    def init_weights(self, value=0.25):
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, value)
+
+
+def patched(channels):
+    block = NonLocal2d(channels)
+    block.forward = lambda x: 3 * x
+    return block
+
+
+@pytest.mark.parametrize("make", [OwnForward, OwnFunction, OwnChild, patched])
+def test_a_block_that_computes_something_else_is_left_alone_and_named(make, lines):
+    model = nn.Sequential(Model(make(6)), NonLocal2d(2))
+    block, x = model[0].block, image()
+    cls, expected = type(block), model(x)
+    assert use_linear_non_local(model) == 1
+    assert type(block) is cls
+    torch.testing.assert_close(model(x), expected)
+    ((_, line),) = lines
+    assert line.endswith(
+        f"; left alone, as they compute in their own way: 0.block ({cls.__name__})"
+    )
+
+
+def test_a_subclass_that_computes_the_same_is_converted_and_starts_as_before():
+    model = Model(OwnStart(6))
+    expected = copy.deepcopy(model)(image())
+    assert use_linear_non_local(model) == 1
+    assert isinstance(model.block, OwnStart)
+    assert hasattr(model.block, "_embed")
+    assert_same(model(image()), expected)
+    model.block.init_weights()
+    assert all((p == 0.25).all() for p in model.block.parameters())
+
+
+@pytest.mark.parametrize("norm", [None, dict(type="BN")])
+def test_its_weights_are_initialised_as_mmcv_does(norm):
+    stock = NonLocal2d(6, norm_cfg=norm, zeros_init=False)
+    linear = copy.deepcopy(stock)
+    use_linear_non_local(linear)
+    for arguments in ({}, dict(std=0.3, zeros_init=False)):
+        for block in (stock, linear):
+            torch.manual_seed(3)
+            block.init_weights(**arguments)
+        expected = stock.state_dict()
+        assert all(torch.equal(expected[k], v) for k, v in linear.state_dict().items())
+
+
+def test_twice_is_once(lines):
+    model = Model(NonLocal2d(6))
+    assert use_linear_non_local(model) == 1
+    cls = type(model.block)
+    assert use_linear_non_local(model) == 1
+    assert type(model.block) is cls
+    model(image())
+    assert use_linear_non_local(model) == 1
+    model(image())
+    assert len(lines) == 1
+    model.more = NonLocal2d(6)
+    assert use_linear_non_local(model) == 2
+    model.forward = lambda x: model.more(model.stem(x))
+    model(image())
+    assert len(lines) == 2
+
+
+def test_a_model_without_blocks_is_warned_of(lines):
+    assert use_linear_non_local(nn.Linear(2, 2)) == 0
+    assert use_linear_non_local(OwnForward(2)) == 0
+    why = "no mmcv.cnn.NonLocal1d, NonLocal2d or NonLocal3d to convert in "
+    own = "; left alone, as they compute in their own way: the model (OwnForward)"
+    assert lines == [
+        (logging.WARNING, f"{why}Linear"),
+        (logging.WARNING, f"{why}OwnForward{own}"),
+    ]
+
+
+P = 63  # positions of the image
+NUMBERS = {
+    "embedded_gaussian": 2 * P * P,
+    "gaussian": 2 * P * P,
+    "dot_product": 2 * P * P,
+    "concatenation": 2 * P * P * (2 * 3 + 1),
+}
+
+
+@each_mode
+@pytest.mark.parametrize("training", [True, False])
+def test_one_line_says_what_the_first_batch_saves(mode, training, lines):
+    model = nn.Sequential(*(Model(NonLocal2d(6, mode=mode)) for _ in range(2)))
+    model[0].head = nn.Conv2d(6, 3, 1)
+    half = NonLocal2d(6, mode=mode, sub_sample=True)  # 4 x 3 of 9 x 7 positions
+    model[1].block.sub_sample, model[1].block = True, half
+    use_linear_non_local(model)
+    with torch.set_grad_enabled(training):
+        model(image()), model(image())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    first, second = NUMBERS[mode], NUMBERS[mode] * 12 // P
+    number = 4 * (first + second if training else first)
+    kept = ", kept for the backward pass" if training else ""
+    assert lines == [
+        (
+            logging.INFO,
+            "MMCV's non-local blocks that compute in linear memory: 2; saved in the "
+            f"first batch: {number / 2**20:,.1f} MiB of P x Q weights{kept}",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dims", "keys"), [(1, 7), (2, 4 * 3), (3, 3 * 3 * 2)], ids=str
+)
+def test_the_size_is_that_of_the_weights_which_mmcv_stores(dims, keys, lines):
+    model = Model(CLASSES[dims](6, sub_sample=True), dims)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(tuple(t.shape)) or t, lambda t: t
+    ):
+        model(image(dims))
+    queries = torch.Size(SIZES[dims][2:]).numel()
+    assert (2, queries, keys) in kept
+    use_linear_non_local(model)
+    (hook,) = model.block._forward_pre_hooks.values()
+    model(image(dims))
+    assert hook.__self__.stored == [2 * queries * keys * 4]
+
+
+def test_autocast_halves_the_size(lines):
+    model = Model(NonLocal2d(6))
+    use_linear_non_local(model)
+    (hook,) = model.block._forward_pre_hooks.values()
+    with torch.autocast("cpu", torch.bfloat16):
+        model(image())
+    assert hook.__self__.stored == [2 * P * P * 2]
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    return torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, pickled, saved])
+@pytest.mark.parametrize("batches", [0, 1])
+def test_copies_compute_the_same_and_log_their_own_first_batch(again, batches, lines):
+    model = Model(NonLocal2d(6))
+    use_linear_non_local(model)
+    for _ in range(batches):
+        model(image())
+    other = again(model)
+    assert type(other.block) is type(model.block)
+    assert torch.equal(other(image()), model(image()))
+    assert not other.block._forward_pre_hooks
+    assert len(lines) == 2 - batches
+
+
+def test_hooks_on_the_block_and_its_parts_fire_as_before():
+    model = Model(NonLocal2d(6, sub_sample=True))
+    fired = []
+    for name, part in model.block.named_modules():
+        part.register_forward_hook(lambda *_, n=name: fired.append(n))
+    expected = model(image())
+    order = list(fired)
+    fired.clear()
+    use_linear_non_local(model)
+    assert_same(model(image()), expected)
+    assert fired == order
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_sync_bn_may_come_before_or_after(before):
+    model = Model(NonLocal2d(6, norm_cfg=dict(type="BN"))).eval()
+    expected = copy.deepcopy(model)(image())
+    if before:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert use_linear_non_local(model) == 1
+    if not before:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert isinstance(model.block.conv_out.bn, nn.SyncBatchNorm)
+    # PyTorch 2.1 converts to layers in training mode.
+    assert_same(model.eval()(image()), expected)
+    model = revert_sync_batchnorm(model)
+    assert isinstance(model.block.conv_out.bn, nn.modules.batchnorm._BatchNorm)
+    assert_same(model(image()), expected)
+
+
+def test_a_ddp_wrapper_made_before_averages_its_gradients(tmp_path, lines):
+    plain = Model(NonLocal2d(6))
+    model = copy.deepcopy(plain)
+    dist.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        wrapped = DistributedDataParallel(model)
+        calls = []
+
+        def counted(state, bucket):
+            calls.append(bucket.buffer().numel())
+            future = torch.futures.Future()
+            future.set_result(bucket.buffer())
+            return future
+
+        wrapped.register_comm_hook(None, counted)
+        assert use_linear_non_local(wrapped) == 1
+        step(wrapped, image())
+    finally:
+        dist.destroy_process_group()
+    assert sum(calls) == sum(p.numel() for p in model.parameters())
+    expected = step(plain, image())
+    for name, parameter in model.named_parameters():
+        assert_same(parameter.grad, expected[name])
+    assert len(lines) == 1
+
+
+def test_a_model_compiled_before_computes_as_ours_after(lines):
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph.code)
+        return graph.forward
+
+    model = Model(NonLocal2d(6))
+    compiled = torch.compile(model, backend=backend)
+    expected = compiled(image())
+    assert use_linear_non_local(compiled) == 1
+    (before,) = graphs
+    for _ in range(2):
+        assert_same(compiled(image()), expected)
+    assert "softmax(" in before
+    if HAS_CUSTOM_OPS:  # PyTorch 2.1 keeps its graph, and has the formula in any
+        assert len(graphs) > 1
+        assert not any("softmax(" in code for code in graphs[1:])
+    ((_, line),) = lines
+    assert "saved in the first batch: unknown, since" in line
+
+
+def test_a_plugin_that_runs_after_a_block_still_runs():
+    model, x = Model(NonLocal2d(6)), torch.randn(1, 6, 4, 5)
+    expected = 2 * model.block(x)
+    after, before = copy.deepcopy(model).block, copy.deepcopy(model).block
+    use_linear_non_local(after)
+    for block in (after, before):
+        mix_in(block, PluggedModule).plugins_after = (lambda out: 2 * out,)
+    assert use_linear_non_local(before) == 0  # its forward isn't MMCV's
+    assert_same(after(x), expected)
+    assert_same(before(x), expected)
+
+
+def test_its_attention_can_be_shown():
+    model = Model(NonLocal2d(6))
+    use_linear_non_local(model)
+    (block,) = attention_blocks(model).values()
+    rows = block.attention(torch.randn(1, 6, 4, 5))
+    torch.testing.assert_close(rows.sum(3), torch.ones(1, 1, 20))
+
+
+CODE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Hidden(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split('.')[0] in ('mmdet', 'mmseg') or name == 'mmcv._ext':
+            return None
+        return PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hidden
+import nlse_mm
+assert not {'torch', 'mmengine', 'mmcv'} & sys.modules.keys()
+convert = nlse_mm.use_linear_non_local
+import torch
+from mmcv.cnn import NonLocal2d
+from mmengine.registry import HOOKS
+assert not [m for m in sys.modules if m.startswith('nlse_mm.training')]
+assert convert(NonLocal2d(4)) == 1
+assert HOOKS.build(dict(type='nlse_mm.LinearNonLocalHook'))
+assert 'mmcv.ops' not in sys.modules
+"""
+
+
+def test_it_needs_neither_a_toolbox_nor_compiled_operators():
+    command = [sys.executable, "-W", "ignore", "-c", CODE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_is_a_public_name():
+    assert nlse_mm.use_linear_non_local is use_linear_non_local
