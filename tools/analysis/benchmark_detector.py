@@ -16,6 +16,7 @@ the peak of memory, weights included, for GPUs.
 
 import copy
 import statistics
+from argparse import BooleanOptionalAction
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,12 @@ def main() -> None:
     parser = benchmark_parser(__doc__, rounds=11, size=(800, 1333))
     add = parser.add_argument
     add("--steps", nargs="+", choices=STEPS, default=["inference"])
-    add("--amp", action="store_true", help="float16 autocast, as the toolbox trains")
+    amp = "float16 autocast, as the toolbox trains; on a GPU"
+    add("--amp", action=BooleanOptionalAction, default=False, help=amp)
     add("--channels-last", action="store_true")
     args = parse(parser)
+    if args.amp and args.device == "cpu":
+        parser.error("--amp: MMCV's nms for the CPU takes no float16; --device cuda")
     models = build(args.device)
     if args.channels_last:
         for model in models.values():
