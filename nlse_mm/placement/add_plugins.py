@@ -65,5 +65,5 @@ def add_plugins(model: Model, plugins: Entries, example: Any = None) -> Model:
     if entries and not initialises:
         # The plugins' weights are the model's from here on, perhaps loaded ones: a
         # model around it doesn't initialise them, as it doesn't the others.
-        model.is_init = True
+        vars(model)["is_init"] = True
     return model

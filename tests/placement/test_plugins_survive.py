@@ -63,6 +63,22 @@ def test_a_copy_has_plugins_of_its_own():
     assert_equal(model(x), expected)
 
 
+class Guarded(nn.Sequential):
+    """Holds what can't be pickled, and leaves it out of its own state."""
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if k != "stream"}
+
+
+def test_a_models_own_state_is_what_is_pickled():
+    model, x = Guarded(Fusible(), nn.ReLU()).eval(), image()
+    model.stream = (i for i in range(3))
+    add_plugins(model, [dict(cfg=DOUBLE, output=0)], x)
+    twin = pickle.loads(pickle.dumps(model))
+    assert torch.equal(twin(x), model(x))
+    assert not hasattr(twin, "stream")
+
+
 def test_checkpointing_a_sequence_member_by_member_runs_its_plugin():
     model, x = at_work(ResNet(), [dict(cfg=NL, after="layer1")]), image()
     x = model.maxpool(model.bn1(model.conv1(x))).detach().requires_grad_()
