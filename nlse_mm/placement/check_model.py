@@ -5,13 +5,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from nlse_mm.errors import ConfigError
 
 from .entries import ModelEntry
-from .plugged_module import is_replaced
+from .plugged_module import GENERATED, is_replaced
 
 # By name, as importing torch.compile's takes seconds.
 _WRAPPERS = {
@@ -20,8 +19,6 @@ _WRAPPERS = {
     "FullyShardedDataParallel",
     "OptimizedModule",
 }
-# Their code is made from the module as it was.
-_GENERATED = (torch.jit.ScriptModule, torch.fx.GraphModule)
 
 
 def check_model(model: nn.Module) -> None:
@@ -34,7 +31,7 @@ def check_model(model: nn.Module) -> None:
             f"model is of class {name}: add the plugins to the model in it, before it "
             "is wrapped"
         )
-    if isinstance(model, _GENERATED):
+    if isinstance(model, GENERATED):
         raise ConfigError(
             f"model is of class {name}, whose code is generated: add the plugins "
             "before it is traced or scripted"
@@ -77,7 +74,7 @@ def check_path(model: nn.Module, entry: ModelEntry) -> None:
             f"{entry.key}: {entry.place} is a {type(module).__name__}, which holds "
             "modules and is never called itself; take one of those in it"
         )
-    if isinstance(module, _GENERATED):
+    if isinstance(module, GENERATED):
         raise ConfigError(
             f"{entry.key}: {entry.place} is a {type(module).__name__}, whose code is "
             "generated; take the module that holds it, or another one after it"

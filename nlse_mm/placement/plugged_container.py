@@ -19,7 +19,9 @@ class PluggedContainer(PluggedModel):
 
     def _members(self) -> dict[str, nn.Module]:
         plugins = self.plugin_names()
-        return {n: m for n, m in self.named_children() if n not in plugins}
+        # Not named_children(), which leaves out a member that comes a second time.
+        members = self._modules.items()
+        return {n: m for n, m in members if m is not None and n not in plugins}
 
     def __len__(self) -> int:
         """Return the number of members."""

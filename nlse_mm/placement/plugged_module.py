@@ -4,10 +4,14 @@ from collections.abc import Callable
 from inspect import ismethod
 from typing import Any
 
+import torch
 from mmcv.cnn import is_norm
 from torch import Tensor, nn
 
 from .mixin import Mixin, mix_in
+
+# Their code is made from the module as it was.
+GENERATED = (torch.jit.ScriptModule, torch.fx.GraphModule)
 
 
 class OwnForward(nn.Module):
@@ -86,6 +90,8 @@ def _last_block(model: nn.Module, module: nn.Module) -> nn.Module | None:
     last = next(reversed(module._modules.values()), None)
     # Not an activation, which may be shared, nor what is replaced.
     if last is None or not last._modules or is_replaced(last):
+        return None
+    if isinstance(last, GENERATED):
         return None
     everywhere = model.named_modules(remove_duplicate=False)
     return last if sum(m is last for _, m in everywhere) == 1 else None

@@ -18,6 +18,7 @@ from plain_models import (
     maps,
 )
 from plugged_models import DOUBLE, NL
+from this_pytorch import needs_compiled_type
 from torch import nn
 
 from nlse_mm import add_plugins
@@ -84,7 +85,9 @@ def test_a_place_in_a_sequence_runs_before_that_of_the_sequence():
     assert torch.equal(model.layer1(x), expected)
 
 
-@pytest.mark.parametrize("kind", [nn.Sequential, Layers])
+@pytest.mark.parametrize(
+    "kind", [nn.Sequential, pytest.param(Layers, marks=needs_compiled_type)]
+)
 def test_the_plugins_of_a_container_are_no_members(kind):
     members = [("first", Fusible()), ("last", nn.Conv2d(8, 4, 1))]
     model, x = kind(OrderedDict(members)).eval(), image()
@@ -99,6 +102,14 @@ def test_the_plugins_of_a_container_are_no_members(kind):
     assert len(list(model.children())) == 4
 
 
+def test_a_member_that_comes_twice_runs_twice():
+    member = nn.Sequential(nn.Conv2d(3, 3, 3))
+    model, x = nn.Sequential(member, member), image()
+    expected = 2 * model(x)
+    add_plugins(model, [dict(cfg=DOUBLE, output=0)], x)
+    assert torch.equal(model(x), expected)
+
+
 def test_a_slice_of_a_sequence_has_no_plugins():
     model = nn.Sequential(Fusible(), nn.Conv2d(8, 4, 1))
     add_plugins(model, [dict(cfg=DOUBLE, output=0)], image())
@@ -107,28 +118,48 @@ def test_a_slice_of_a_sequence_has_no_plugins():
     assert model[-1] is model[1]
 
 
-@pytest.mark.parametrize("output", [1, -2])
-@pytest.mark.parametrize(
-    "how",
-    [
-        lambda *m: m,
-        lambda *m: list(m),
-        lambda *m: dict(zip("abc", m, strict=True)),
-        lambda *m: OrderedDict(zip("cba", m, strict=True)),
-        lambda *m: Three(*m),
-    ],
-    ids=["tuple", "list", "dict", "ordered", "named"],
+HOW = dict(
+    tuple=maps,
+    list=lambda *m: list(m),
+    dict=lambda *m: dict(first=m[0], second=m[1], third=m[2]),
+    ordered=lambda *m: OrderedDict(z=m[0], y=m[1], x=m[2]),
+    named=lambda *m: Three(*m),
 )
+
+
+@pytest.mark.parametrize("output", [1, -2])
+@pytest.mark.parametrize("how", HOW)
 def test_an_output_counts_what_the_model_returns(how, output):
-    model, x = ResNet(how).eval(), image()
+    model, x = ResNet(HOW[how]).eval(), image()
     theirs = model(x)
     add_plugins(model, [dict(cfg=DOUBLE, output=output)], x)
-    expected = [1 * m if i != 1 else 2 * m for i, m in enumerate(list_maps(theirs))]
-    for run in (model, torch.compile(model, backend="eager", fullgraph=True)):
-        ours = run(x)
-        assert type(ours) is type(theirs)
-        assert_equal(list_maps(ours), expected)
-        assert not isinstance(ours, dict) or list(ours) == list(theirs)
+    ours = model(x)
+    assert type(ours) is type(theirs)
+    assert not isinstance(ours, dict) or list(ours) == list(theirs)
+    first, second, third = list_maps(theirs)
+    assert_equal(list_maps(ours), (first, 2 * second, third))
+
+
+@needs_compiled_type
+@pytest.mark.parametrize("how", HOW)
+def test_what_a_compiled_model_returns_is_of_its_class(how):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), Returns(HOW[how]))
+    x = image()
+    add_plugins(model, [dict(cfg=DOUBLE, output=1)], x)
+    expected, compiled = model(x), torch.compile(model, backend="eager", fullgraph=True)
+    assert type(compiled(x)) is type(expected)
+    assert_equal(list_maps(compiled(x)), list_maps(expected))
+
+
+class Returns(nn.Module):
+    """Three maps, in one of the forms of ``HOW``."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        return self.how(x, x + 1, x + 2)
 
 
 @pytest.mark.parametrize("output", [0, -1])
@@ -153,7 +184,6 @@ def test_channels_that_an_entry_says_need_no_run():
     [
         (nn.Conv1d, "NonLocal1d", (40,)),
         (nn.Conv3d, "NonLocal3d", (4, 16, 24)),
-        (nn.Conv3d, "SELayer", (4, 16, 24)),
     ],
 )
 def test_signals_and_volumes_take_plugins(conv, plugin, size):
