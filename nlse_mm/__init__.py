@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .environment import check_environment
+    from .placement.add_plugins import add_plugins
     from .placement.linear_non_local import use_linear_non_local
 
-__all__ = ["check_environment", "use_linear_non_local"]
+__all__ = ["add_plugins", "check_environment", "use_linear_non_local"]
 __version__ = "0.1.0"
 _HOMES = {
+    "add_plugins": ".placement.add_plugins",
     "check_environment": ".environment",
     "use_linear_non_local": ".placement.linear_non_local",
 }

@@ -45,6 +45,9 @@ needs_open_sizes = pytest.mark.skipif(
     not hasattr(getattr(torch.export, "Dim", None), "AUTO"),
     reason="this PyTorch has no torch.export.Dim.AUTO",
 )
+needs_compiled_type = pytest.mark.skipif(
+    not HAS_CUSTOM_OPS, reason="this PyTorch compiles no type() of a list or a dict"
+)
 each_half_dtype = pytest.mark.parametrize(
     "dtype", [pytest.param(torch.float16, marks=needs_float16), torch.bfloat16]
 )

@@ -1,14 +1,17 @@
 """Build any backbone or neck with plugins on its maps, or after its modules."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from torch import nn
 
 from nlse_mm.arguments import CONFIGS, build_stock, checked
 from nlse_mm.errors import ConfigError
+from nlse_mm.placement.dry_run import DryRun
 from nlse_mm.placement.entries import Entries, ModelEntry, parse_entries
 from nlse_mm.placement.into_model import place_in_model
+from nlse_mm.placement.mixin import return_itself
 from nlse_mm.registry import MODELS
 from nlse_mm.toolbox import backbone_class
 
@@ -28,6 +31,7 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
     A plugin is a child of the model, named by its place: ``nonlocal_block_output2``, or
     ``nonlocal_block_after_layer3_4``; a second one of its type there ends in ``_2``.
     Its ``in_channels`` is found by a trial run on a small input.
+    ``nlse_mm.add_plugins`` takes the same entries for a model that is built.
 
     Args:
         base: The registered name, of the active toolbox (``'SwinTransformer'``) or with
@@ -35,7 +39,8 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
         plugins: Entries of ``cfg`` and one of two places: ``output``, the index of a
             feature map among those that the base returns; or ``after``, the path of a
             module, such as ``'layer3.4'``, on whose output the plugin then runs.
-            Entries of one place run in the order written.
+            ``in_channels`` where no trial can find them. Entries of one place run in
+            the order written.
         kwargs: The base's arguments.
 
     Raises:
@@ -44,7 +49,7 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
             entry that can't be placed: a path that doesn't exist, that the model
             doesn't run or runs more than once, a norm layer or a convolution (fusing
             and SyncBN conversion replace those), an output that doesn't exist or isn't
-            (N, C, H, W).
+            a map.
 
     Example:
         >>> from nlse_mm.backbones import WithPlugins
@@ -65,7 +70,12 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
     name = f"nlse_mm.WithPlugins(base={base!r})"
     model = build_stock(name, backbone_class(base), (), kwargs, hints={})
     in_channels = next((kwargs[name] for name in IN_CHANNELS if name in kwargs), None)
-    place_in_model(model, entries, in_channels, _pair(kwargs.get("img_size")))
+    if not entries:
+        return_itself(model)
+        return model
+    size = _pair(kwargs.get("img_size"))
+    run = partial(DryRun, model, in_channels=in_channels, img_size=size)
+    place_in_model(model, entries, run if any(e.needs_run for e in entries) else None)
     return model
 
 

@@ -169,12 +169,14 @@ class ModelEntry(_Entry):
     Args:
         output: The index of a returned map; None with ``after``.
         after: The path of a module; None with ``output``.
+        in_channels: Channels of the map there; None to find them by a trial run.
     """
 
     example = "output=2"
 
     output: int | None = None
     after: str | None = None
+    in_channels: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,6 +193,11 @@ class ModelEntry(_Entry):
             raise ConfigError(
                 f"{self.key}: after={self.after!r} is not a path like 'layer3.4'"
             )
+        channels = self.in_channels
+        if channels is not None and not (fits(channels, int) and channels > 0):
+            raise ConfigError(
+                f"{self.key}: in_channels={channels!r} is not a number of channels"
+            )
 
     @property
     def place(self) -> str:
@@ -199,11 +206,10 @@ class ModelEntry(_Entry):
             return f"output={self.output}"
         return f"after={self.after!r}"
 
-    def suffix(self, number_of_outputs: int) -> str:
-        """Return what the plugin's name ends in."""
-        if self.output is not None:
-            return f"_output{self.output % number_of_outputs}"
-        return f"_after_{str(self.after).replace('.', '_')}"
+    @property
+    def needs_run(self) -> bool:
+        """Return whether only a run of the model says what the entry leaves open."""
+        return self.in_channels is None or (self.output or 0) < 0
 
 
 @dataclass(frozen=True)

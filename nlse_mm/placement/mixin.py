@@ -1,7 +1,7 @@
 """Give a built module a subclass of its own class, one that can be pickled."""
 
 from functools import cache
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -36,12 +36,19 @@ def _mixed(mixins: tuple[type, ...], stock: type) -> type[nn.Module]:
             "__reduce_ex__": lambda self, _: (
                 _empty,
                 (mixins, stock),
-                self.__dict__.copy(),
+                _state(self),
             ),
             "_mixed_from": (mixins, stock),
         },
     )
     return cast("type[nn.Module]", mixed)
+
+
+def _state(module: nn.Module) -> Any:
+    """Return what a copy is made of, by the class's own ``__getstate__`` if any."""
+    # Python 3.10 has no default one.
+    state = getattr(module, "__getstate__", lambda: module.__dict__)()
+    return state.copy() if state is module.__dict__ else state
 
 
 def _empty(mixins: tuple[type, ...], stock: type) -> nn.Module:

@@ -28,7 +28,7 @@ class PluggedBackbone(nn.Module):
             for plugin in module.plugin_modules()
         ]
 
-    def init_weights(self) -> None:
+    def init_weights(self, *args: Any, **kwargs: Any) -> None:
         """Initialise the backbone, then the plugins, unless weights were loaded.
 
         MMEngine's calls the plugins' too, but some backbones (PIDNet) have one of their
@@ -38,7 +38,7 @@ class PluggedBackbone(nn.Module):
         first_time = not getattr(self, "is_init", False)
         stock: Any = super()
         if hasattr(stock, "init_weights"):
-            stock.init_weights()
+            stock.init_weights(*args, **kwargs)
         if first_time and not _loads_weights(getattr(self, "init_cfg", None)):
             for plugin in self.plugin_modules():
                 initialise = getattr(plugin, "init_weights", None)

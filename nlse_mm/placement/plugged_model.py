@@ -1,4 +1,4 @@
-"""Run plugins on what any module returns: on its output, or on maps among it."""
+"""Run plugins on what a model returns: on its output, or on maps among it."""
 
 from functools import wraps
 from typing import Any, ClassVar
@@ -6,43 +6,28 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from .plugged_backbone import PluggedBackbone
+from .plugged_module import OwnForward
 
 
-class PluggedModule(nn.Module):
-    """Run plugins on what a module returns; mixed into the one at an ``after`` path.
-
-    They are children of the model, not of this module, which may be an
-    ``nn.Sequential`` that would run them as its members too.
-    """
-
-    # A tuple, in which PyTorch finds no children.
-    plugins_after: tuple[nn.Module, ...]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Run the module, then the plugins in the order written."""
-        out = super().forward(*args, **kwargs)
-        for plugin in self.plugins_after:
-            out = plugin(out)
-        return out
-
-
-class PluggedModel(PluggedBackbone):
+class PluggedModel(OwnForward, PluggedBackbone):
     """Hold all the plugins, as children of the model into which this is mixed.
 
     ``output_plugins`` maps the index of a feature map to its plugins' names, and
     ``after_plugins`` holds the other names; ``number_of_outputs`` is how many maps the
-    model returned when it was built.
+    model returned in the trial run, None without one.
     """
 
     output_plugins: dict[int, list[str]]
     after_plugins: list[str]
-    number_of_outputs: int
+    number_of_outputs: int | None
     # The mixins, and the model's own class; ``mix_in`` sets it.
     _mixed_from: ClassVar[tuple[tuple[type, ...], type[nn.Module]]]
 
     def __init_subclass__(cls) -> None:
         """Give ``forward`` the signature of the model's own, which torch.fx reads."""
         super().__init_subclass__()
+        if "_mixed_from" not in vars(cls):  # a mixin of this kind
+            return
         run = cls.forward
 
         @wraps(cls._mixed_from[1].forward)
@@ -62,22 +47,37 @@ class PluggedModel(PluggedBackbone):
         if not self.output_plugins:
             return out
         maps = list_maps(out)
-        if len(maps) != self.number_of_outputs:
-            raise RuntimeError(
-                f"{type(self).__name__} returns {len(maps)} maps in "
-                f"{'training' if self.training else 'inference'}, and returned "
-                f"{self.number_of_outputs} when its plugins were placed, so output= "
-                "would mean two things; place the plugins with after="
-            )
+        self._check_number(len(maps))
         for index, names in self.output_plugins.items():
             for name in names:
                 maps[index] = _on_map(getattr(self, name), maps[index])
         return _like(out, maps)
 
+    def _check_number(self, number: int) -> None:
+        placed, mode = (
+            self.number_of_outputs,
+            "training" if self.training else "inference",
+        )
+        returns = f"{type(self).__name__} returns {number} maps in {mode}"
+        if placed is not None and number != placed:
+            raise RuntimeError(
+                f"{returns}, and returned {placed} when its plugins were placed, so "
+                "output= would mean two things; place the plugins with after="
+            )
+        if placed is None and number <= max(self.output_plugins):
+            raise RuntimeError(
+                f"{returns}, and a plugin was placed at output="
+                f"{max(self.output_plugins)} without a trial run"
+            )
+
+    def plugin_names(self) -> list[str]:
+        """Return the names of the plugins placed here."""
+        names = [n for names in self.output_plugins.values() for n in names]
+        return names + self.after_plugins
+
     def plugin_modules(self) -> list[nn.Module]:
         """Return all plugins: those placed here, and those that the model had."""
-        names = [n for names in self.output_plugins.values() for n in names]
-        placed = [getattr(self, name) for name in names + self.after_plugins]
+        placed = [getattr(self, name) for name in self.plugin_names()]
         return placed + super().plugin_modules()
 
 
@@ -111,7 +111,10 @@ def _on_map(plugin: nn.Module, value: Any) -> Any:
 
 def _like(out: Any, maps: list[Any]) -> Any:
     if isinstance(out, dict):
-        return type(out)(zip(out, maps, strict=True))
+        changed = out.copy()  # of its class
+        for key, value in zip(out, maps, strict=True):
+            changed[key] = value
+        return changed
     # Plain tuples aside, whose attributes PyTorch 2.1 can't compile a question for.
     if isinstance(out, tuple) and type(out) is not tuple and hasattr(out, "_fields"):
         return type(out)(*maps)

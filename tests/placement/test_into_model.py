@@ -106,6 +106,12 @@ def test_a_base_that_returns_more_in_training_says_so(in_mmdet):
         model(image())
 
 
+def test_a_base_that_no_trial_can_run_takes_the_channels_from_the_entry(in_mmdet):
+    entry = dict(cfg=NL, output=0, in_channels=7)
+    model = build(entry, base="nlse_mm.Returns", how="nothing that runs")
+    assert model.plugin_modules()[0].in_channels == 7
+
+
 @pytest.mark.parametrize("how", ["map", "maps by name"])
 def test_a_plain_module_that_returns_one_map_or_a_dict(in_mmdet, how):
     base = dict(base="nlse_mm.Returns", how=how)
