@@ -55,9 +55,10 @@ def test_a_segmentor_with_open_sizes_is_verified_and_measured(name, operators, e
     sizes = [text.split(" at ")[1] for word, text in lines if word == "difference"]
     assert sizes == ["1 x 3 x 64 x 96", "3 x 3 x 32 x 32"]
     for which in ("model", "file"):
-        ms, above, held = map(int, re.findall(r"\d+(?= ms| MiB)", said[which]))
+        ms, peak, above = map(int, re.findall(r"\d+(?= ms| MiB)", said[which]))
         assert ms > 0
-        assert 0 <= above < 500 < 50 * held
+        assert 0 <= above < peak
+        assert 100 < peak < 2000  # PyTorch alone has more than the former
     assert Path(f"fcn_r18_nl.{name}").stat().st_size > 3e6
 
 

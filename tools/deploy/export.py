@@ -11,8 +11,8 @@ checkpoint the weights are random.
 
 --verify runs the file and the model on one image, on the CPU. A difference of more than
 the tolerance, divided by the output's largest value, ends with exit code 1. Time is the
-median of three runs in turns; peak memory is that of one run in a process of its own,
-above what it held once the model, or the file, was loaded.
+median of three runs in turns; peak memory is that of a process of its own, PyTorch's
+libraries included, in one run.
 """
 
 import argparse

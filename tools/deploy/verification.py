@@ -121,6 +121,6 @@ def row(name: str, milliseconds: float, peak: Peak) -> str:
     """Format what was measured of the model or the file."""
     start, most = peak
     return (
-        f"{name:<10} {milliseconds:.0f} ms, peak {most - start:.0f} MiB above the "
-        f"{start:.0f} MiB of the process"
+        f"{name:<10} {milliseconds:.0f} ms, peak {most:.0f} MiB, "
+        f"{most - start:.0f} MiB above what was loaded"
     )
