@@ -27,6 +27,8 @@ def peak_mib(prepare: Prepare, device: str, *arguments: object) -> Peak:
 
 def peak_here(prepare: Prepare, device: str, *arguments: object) -> Peak:
     """Return what :func:`peak_mib` does, where freed memory may hide some of it."""
+    before: Callable[[], int]
+    most: Callable[[], int]
     warm_up, step = prepare(device, *arguments)
     warm_up()
     if device == "cuda":
