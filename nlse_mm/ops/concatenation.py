@@ -8,9 +8,10 @@ from torch import Tensor
 
 from .context import Context
 from .derivatives import derivatives
+from .exported_concatenation import exported_concatenation, formula
 from .older_torch import flop_formula, operation
 from .precision import common_dtype
-from .tracing import needs_formula
+from .tracing import is_recording, needs_formula
 
 # Channels of the values whose suffix sums exist at a time. They are in double
 # precision, so those of all channels would take several times the values' memory.
@@ -35,8 +36,8 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     double precision: in single precision those over 67,200 values lose four digits.
 
     Costs (P + Q) (log Q + E) multiplications and comparisons an image, and (P + Q) E
-    numbers of memory. A second derivative is the formula's, in memory that grows with
-    P * Q, as are exported files and ``torch.func``.
+    numbers of memory, in exported files, too. A second derivative is the formula's, in
+    memory that grows with P * Q, as are ``torch.func``'s and what the tracer records.
 
     Args:
         a: The queries' numbers, (N, P).
@@ -54,15 +55,11 @@ def concatenation_attention(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     """
     dtype = common_dtype(a, b, value)
     a, b, value = [t.to(dtype) for t in (a, b, value)]
+    if is_recording():
+        return exported_concatenation(a, b, value)
     if needs_formula():
-        return _formula(a, b, value)
+        return formula(a, b, value)
     return _attend(a, b, value)
-
-
-def _formula(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    """Compute the same as it stands, with all P x Q weights."""
-    weights = (a[:, :, None] + b[:, None, :]).relu()  # (N, P, Q)
-    return weights @ value / b.shape[1]  # (N, P, E)
 
 
 @operation("concatenation_attention")
@@ -117,7 +114,7 @@ def _save(ctx: Context, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 def _backward(ctx: Context, grad: Tensor) -> tuple[Tensor, ...]:
     if torch.is_grad_enabled():  # create_graph=True
-        return derivatives(_formula, grad, *ctx.saved_tensors)
+        return derivatives(formula, grad, *ctx.saved_tensors)
     return _attend_backward(grad.contiguous(), *ctx.saved_tensors)
 
 

@@ -8,13 +8,15 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
-from torch.nn.modules import module
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 from torch.utils import flop_counter
 from torch.utils._pytree import tree_map
 
 # PyTorch 2.1 lacks them. There an operation is a plain autograd function.
 HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")
+# Without it, below 2.7, what Dynamo follows may be an export or a compilation.
+TELLS_EXPORTS = hasattr(torch.compiler, "is_exporting")
 
 
 class Operation(Protocol):
@@ -109,9 +111,7 @@ def is_exporting() -> bool:
 
     PyTorch 2.1, for one, doesn't tell the two apart.
     """
-    if hasattr(torch.compiler, "is_exporting"):
-        return torch.compiler.is_exporting()
-    return is_compiling()
+    return torch.compiler.is_exporting() if TELLS_EXPORTS else is_compiling()
 
 
 def is_compiling() -> bool:
@@ -121,12 +121,41 @@ def is_compiling() -> bool:
     return torch._dynamo.is_compiling()
 
 
+def is_followed_by_dynamo() -> bool:
+    """Tell whether Dynamo follows the code, which then doesn't run."""
+    return TELLS_EXPORTS and torch.compiler.is_dynamo_compiling()
+
+
+def module_itself(module: nn.Module) -> nn.Module:
+    """Return a module, where ``torch.export`` hands out a stand-in for it.
+
+    It does so once any module of the model has two names, as shared pooling has.
+    """
+    if TELLS_EXPORTS and torch.compiler.is_exporting():
+        get = getattr(module, "get_base", None)  # a private class's, of another type
+        return module if get is None else get()
+    return module
+
+
+def onnx_scan() -> Callable[..., Any] | None:
+    """Return PyTorch's scan where its newer ONNX exporter can write it; else None.
+
+    Only to be asked while that exporter runs, which has imported its own modules.
+    """
+    try:
+        from torch._higher_order_ops.scan import scan
+        from torch.onnx._internal.exporter._torchlib.ops import hop
+    except ImportError:
+        return None
+    return scan if hasattr(hop, "higher_order_scan") else None
+
+
 def has_global_hooks() -> bool:
     """Tell whether a hook runs at each call of any module."""
-    if hasattr(module, "_has_any_global_hook"):
-        return module._has_any_global_hook()
+    if hasattr(hooks, "_has_any_global_hook"):
+        return hooks._has_any_global_hook()
     kinds = ("forward", "forward_pre", "backward", "backward_pre")
-    return any(getattr(module, f"_global_{kind}_hooks") for kind in kinds)
+    return any(getattr(hooks, f"_global_{kind}_hooks") for kind in kinds)
 
 
 def is_autocast_enabled(device_type: str) -> bool:

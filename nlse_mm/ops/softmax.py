@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .exported_softmax import exported_softmax
 from .older_torch import flash_takes, only_flash
 from .precision import common_dtype
 from .softmax_blocks import attend, formula
 from .softmax_way import Way, softmax_way
-from .tracing import needs_formula
+from .tracing import is_recording, needs_formula
 
 
 def softmax_attention(
@@ -27,9 +28,9 @@ def softmax_attention(
     Exact. The scale multiplies the queries, not the products, so that half precision
     doesn't overflow.
 
-    Which way, by rule: in graphs written to files and under ``torch.func``, the formula
-    as it stands; else :func:`softmax_way`'s: on a GPU in 16 bits, PyTorch's flash
-    kernel where it takes them, otherwise blocks of weights.
+    Which way, by rule: in graphs written to files :func:`exported_softmax`'s; under
+    ``torch.func`` the formula as it stands; else :func:`softmax_way`'s: on a GPU in 16
+    bits, PyTorch's flash kernel where it takes them, otherwise blocks of weights.
 
     Costs P Q (D + E) multiplications an image. The weights exist a block at a time and
     are computed again for the gradients, so memory grows with P + Q, not with P * Q. A
@@ -53,6 +54,8 @@ def softmax_attention(
     dtype = common_dtype(query, key, value)
     given = query, key
     query, key, value = [t.to(dtype) for t in (query, key, value)]
+    if is_recording():
+        return exported_softmax(query, key, value, scale)
     if needs_formula():
         return formula(query, key, value, scale)
     sizes = *query.shape[:2], key.shape[1], query.shape[2], value.shape[2]

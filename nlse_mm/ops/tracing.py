@@ -3,6 +3,8 @@
 Shapes: none; of a tensor only the type is read.
 """
 
+from enum import Enum
+
 import torch
 import torch.autograd.forward_ad
 import torch.fx
@@ -14,12 +16,31 @@ from .older_torch import has_global_hooks, is_compiling, is_exporting
 _CALL = nn.Module.__call__
 
 
+class Recorder(Enum):
+    """Name what records a graph, to run it elsewhere or to count its operations."""
+
+    EXPORT = "torch.export"
+    ONNX = "torch.onnx.export(dynamo=True)"
+    TRACER = "the TorchScript tracer"
+
+
+def recorder() -> Recorder | None:
+    """Return what records the operations; None where they run, or are compiled.
+
+    ``torch.compile`` isn't one: its graphs run in this process, where nlse_mm is. Below
+    PyTorch 2.7 it can't be told from ``torch.export``, and is taken for it.
+    """
+    if torch.jit.is_tracing():  # the older of the two ONNX exporters traces, too
+        return Recorder.TRACER
+    if is_exporting():
+        return Recorder.ONNX if torch.onnx.is_in_onnx_export() else Recorder.EXPORT
+    return None
+
+
 def is_recording(x: Tensor | None = None) -> bool:
     """Tell whether the operations are recorded, to run elsewhere or to be counted.
 
-    By ``torch.export``, an ONNX exporter, ``torch.jit.trace`` or, where ``x`` is its
-    stand-in for a tensor, ``torch.fx``. ``torch.compile`` doesn't count as one: its
-    graphs run in this process, where nlse_mm is.
+    By a :class:`Recorder` or, where ``x`` is its stand-in for a tensor, ``torch.fx``.
 
     Args:
         x: A module's input, where ``torch.fx`` may call the module.
@@ -35,16 +56,20 @@ def is_recording(x: Tensor | None = None) -> bool:
 def needs_formula() -> bool:
     """Tell whether only PyTorch's own operations, out of place, will do.
 
-    A file holds the direct formula, with its map of weights: a loop over chunks would
-    fix the sizes, ONNX has no searchsorted, and nlse_mm's operations may be missing
-    where the file is loaded. And ``torch.func`` and forward-mode differentiation have
-    rules for PyTorch's operations only.
+    nlse_mm's operations may be missing where a recorded graph is loaded. And
+    ``torch.func`` and forward-mode differentiation have rules for PyTorch's only.
     """
     # First, since ``torch.export`` counts as compiling, too.
     if is_recording():
         return True
-    if is_compiling():
-        return False
+    return not is_compiling() and is_transformed()
+
+
+def is_transformed() -> bool:
+    """Tell whether ``torch.func`` or forward-mode differentiation runs.
+
+    Not to be asked in what Dynamo follows, which can't follow the question.
+    """
     # Private names: PyTorch has no public ones for either question.
     return (
         torch._C._functorch.peek_interpreter_stack() is not None
@@ -68,7 +93,10 @@ def is_hooked(*modules: nn.Module) -> bool:
         >>> is_hooked(layer)
         True
     """
-    if has_global_hooks() or nn.Module.__call__ is not _CALL:
+    if has_global_hooks():
+        return True
+    # ``torch.export`` replaces it for its own sake, to know which module it is in.
+    if nn.Module.__call__ is not _CALL and not is_exporting():
         return True
     return any(map(_is_hooked, modules))
 

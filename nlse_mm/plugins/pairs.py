@@ -11,6 +11,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from nlse_mm import ops
+from nlse_mm.ops.older_torch import module_itself
 from nlse_mm.ops.tracing import is_hooked
 
 from .merged import project, project_to_number
@@ -75,12 +76,12 @@ def _is_sum(layer: ConvModule) -> bool:
     """Tell whether the layer is a rectified sum that may be computed without it."""
     return (
         not is_hooked(layer)
-        and type(layer) is ConvModule
-        and is_plain_conv(layer.conv)
+        and type(module_itself(layer)) is ConvModule
+        and is_plain_conv(module_itself(layer.conv))
         and layer.conv.bias is None
         and not layer.with_norm
         and layer.with_activation
-        and type(layer.activate) is nn.ReLU
+        and type(module_itself(layer.activate)) is nn.ReLU
     )
 
 

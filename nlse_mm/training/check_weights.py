@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import nn
 
 from nlse_mm.arguments import checked
@@ -78,6 +79,18 @@ def checked_weights(
             f"check_weights=False: {error}", logger="current", level=logging.WARNING
         )
     return weights
+
+
+def load_checked(model: nn.Module, path: str, cfg: Config) -> None:
+    """Load the checkpoint at ``path`` into the built model of ``cfg``, to test it.
+
+    Raises:
+        ConfigError: If it isn't the model's.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    refuse = refuses_other_weights(cfg)
+    weights = checked_weights(model, checkpoint, path, refuse=refuse, testing=True)
+    load_state_dict(model, weights)
 
 
 def refuses_other_weights(cfg: Config) -> bool:

@@ -10,8 +10,6 @@ from harness import Report
 
 from nlse_mm.errors import ConfigError
 
-MIB = 2**20
-
 
 def options(**kwargs):
     defaults = dict(rounds=3, seconds=60.0, device="cpu", output=None, what="")
@@ -102,43 +100,6 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
     assert harness.beside(both, ["own", "peer"], 1e3, 1) == ["3000.0", "4000.0", "0.50"]
     assert harness.beside(dict(a=[2.0]), "ab") == ["2", "-", "-"]
     assert harness.beside(dict(a=[2.0], b=[0.0]), "ab") == ["2", "0", "-"]
-
-
-def prepare(device, warm_mib, mib):
-    def allocate(number):
-        return torch.ones(number * MIB, dtype=torch.uint8)
-
-    return lambda: allocate(warm_mib), lambda: allocate(mib)
-
-
-@pytest.mark.parametrize("warm_mib", [1, 200])
-def test_a_peak_is_that_of_the_step_and_not_of_what_was_before_it(warm_mib):
-    before, most = harness.peak_mib(prepare, "cpu", warm_mib, 64)
-    assert 63 < most - before < 70
-    assert before > 50  # PyTorch itself
-
-
-def test_a_gpus_peak_is_the_allocators_since_the_warm_up(monkeypatch):
-    held, peak = [0], [0]
-
-    def allocate(mib):
-        held[0] += mib * MIB
-        peak[0] = max(peak[0], held[0])
-
-    def fake(device, weights, warm_mib, mib):
-        allocate(weights)
-
-        def step(size):
-            allocate(size)
-            allocate(-size)
-
-        return lambda: step(warm_mib), lambda: step(mib)
-
-    reset = "reset_peak_memory_stats"
-    monkeypatch.setattr(torch.cuda, reset, lambda: peak.__setitem__(0, held[0]))
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: held[0])
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: peak[0])
-    assert harness.peak_here(fake, "cuda", 10, 500, 64) == (10.0, 74.0)
 
 
 def test_a_training_passes_peak_is_its_output_and_the_gradients():

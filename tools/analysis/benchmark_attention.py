@@ -30,6 +30,7 @@ from mmcv.cnn import NonLocal2d as MMCVNonLocal2d
 from precision import PRECISIONS, precision
 from torch import Tensor, nn
 
+from nlse_mm.analysis.peak_memory import peak_here
 from nlse_mm.ops.precision import common_dtype
 from nlse_mm.plugins import NonLocal2d
 from nlse_mm.plugins.merged import add_output
@@ -107,9 +108,7 @@ def measure(
         run = under(name, args.device, harness.pass_of(block, x, STEPS[step]))
         try:
             warm_up = partial(without_gradients, run, block, x)
-            start, most = harness.peak_here(
-                lambda _, w=warm_up, r=run: (w, r), args.device
-            )
+            start, most = peak_here(lambda _, w=warm_up, r=run: (w, r), args.device)
         except RuntimeError as error:
             refused[way] = why(error, way)
             notes.append(f"{way}: {refused[way]}: {str(error).splitlines()[0]}")

@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import Report, Step, benchmark_parser, now, parse, peak_here, ratio, times
+from harness import Report, benchmark_parser, now, parse, ratio, times
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import nn
 
+from nlse_mm.analysis.peak_memory import Step, peak_here
 from nlse_mm.config_file import read_config
 from nlse_mm.toolbox import DETECTION
 from nlse_mm.training.user_error import in_one_sentence

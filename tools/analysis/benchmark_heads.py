@@ -17,15 +17,16 @@ import warnings
 from argparse import Namespace
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from zlib import crc32
 
 import torch
-from harness import Report, Shape, Steps, benchmark_parser, parse, peak_mib, times
+from harness import Report, Shape, benchmark_parser, parse, times
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
+from nlse_mm.analysis.peak_memory import Steps, peak_mib
+from nlse_mm.analysis.random_weights import fill_with_random_weights
 from nlse_mm.toolbox import SEGMENTATION
 from nlse_mm.training.user_error import in_one_sentence
 
@@ -125,13 +126,7 @@ def build(head: str, size: Shape, device: str) -> tuple[nn.Module, Tensor]:
         config.model.decode_head.type = "nlse_mm.NLHead"
     with DefaultScope.overwrite_default_scope(scope):
         model = revert_sync_batchnorm(MODELS.build(config.model)).eval()
-    for name, parameter in model.named_parameters():
-        torch.manual_seed(crc32(name.encode()))
-        if parameter.ndim > 1:
-            # Activations stay within an order of magnitude through R50's 16 blocks.
-            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
-        else:  # 1 in norms, a block's zero-initialised one too; 0 in biases
-            nn.init.constant_(parameter, name.endswith("weight"))
+    fill_with_random_weights(model)
     torch.manual_seed(0)
     return model.to(device), torch.randn(1, 3, *size).to(device)
 

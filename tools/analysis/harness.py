@@ -10,10 +10,8 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -22,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from nlse_mm.analysis.peak_memory import Step, Steps, peak_mib
 from nlse_mm.errors import ConfigError
 
 HOW = """\
@@ -31,10 +30,6 @@ in the same round. Peak memory is that of a process of its own: on a CPU its hig
 mark, on a GPU that of PyTorch's allocator."""
 
 Clock = Callable[[], float]
-Step = Callable[[], object]
-Steps = tuple[Step, Step]  # one that warms up, and one that is measured
-Prepare = Callable[..., Steps]
-Peak = tuple[float, float]  # MiB before a step, and the most during it
 Builder = Callable[[], nn.Module]
 Builders = Mapping[str, Builder]
 Shape = tuple[int, ...]
@@ -145,38 +140,6 @@ def beside(
     # A peak is 0 where a step is so small that it takes no new page.
     is_known = own and peer and all(peer)
     return [*cells, f"{ratio(own, peer):.2f}" if is_known else "-"]
-
-
-def peak_mib(prepare: Prepare, device: str, *arguments: object) -> Peak:
-    """Return the MiB before a step and at its peak, in a fresh process.
-
-    ``prepare``, a function of a module, makes the steps from ``device`` and
-    ``arguments``.
-    """
-    torch.cuda.empty_cache()  # else what is free here is taken, for another process
-    start = (get_context("spawn"), torch.set_num_threads, (torch.get_num_threads(),))
-    with ProcessPoolExecutor(1, *start) as pool:
-        return pool.submit(peak_here, prepare, device, *arguments).result()
-
-
-def peak_here(prepare: Prepare, device: str, *arguments: object) -> Peak:
-    """Return what :func:`peak_mib` does, where freed memory may hide some of it."""
-    warm_up, step = prepare(device, *arguments)
-    warm_up()
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before, most = torch.cuda.memory_allocated, torch.cuda.max_memory_allocated
-    else:
-        Path("/proc/self/clear_refs").write_text("5")  # falls to what is used now
-        before = most = _high_water
-    start = before()
-    step()
-    return start / 2**20, most() / 2**20
-
-
-def _high_water() -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def pass_of(module: nn.Module, x: Tensor, training: bool, amp: bool = False) -> Step:

@@ -11,7 +11,6 @@ import torch
 from images import Image
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from mmengine.structures import BaseDataElement
 from rich.console import Console
 from rich.progress import track
@@ -19,7 +18,7 @@ from torch import nn
 
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import SEGMENTATION, TOOLBOXES, Toolbox, find_toolbox
-from nlse_mm.training.check_weights import checked_weights, refuses_other_weights
+from nlse_mm.training.check_weights import load_checked
 from nlse_mm.training.config import is_file_or_remote, load_config
 
 
@@ -43,10 +42,7 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         init = getattr(toolbox.module("apis"), toolbox.init)
         model = init(config, None, device=device)
     if path is not None:
-        weights = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-        refuse = refuses_other_weights(config)
-        weights = checked_weights(model, weights, path, refuse=refuse, testing=True)
-        load_state_dict(model, weights)
+        load_checked(model, path, config)
     return model
 
 
