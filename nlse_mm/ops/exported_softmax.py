@@ -36,7 +36,7 @@ def exported_softmax(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
         scan = onnx_scan()
         if scan is not None:
             return _in_blocks(scan, query, key, value, scale)
-    warn_of_map("softmax attention", query, key)
+    warn_of_map("softmax attention", value, query.shape[1])
     return formula(query, key, value, scale)
 
 

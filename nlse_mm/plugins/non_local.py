@@ -41,9 +41,9 @@ class _NonLocalNd(nn.Module):
     where :math:`s = 1 / \sqrt{D}` with ``use_scale``. That scale is not in the paper;
     the authors' code has it.
 
-    The P x Q weights are never stored: memory grows with N * P * D numbers. They are in
-    graphs that are traced or exported, and in mode ``concatenation`` where
-    ``concat_project`` is hooked, and so called on all pairs.
+    The P x Q weights are never stored: memory grows with N * P * D numbers, in exported
+    files, too. They are in what the TorchScript tracer records, and in mode
+    ``concatenation`` where ``concat_project`` is hooked, and so called on all pairs.
 
     The parameters have the names they have in ``mmcv.cnn.NonLocal2d``, whose
     checkpoints load, and the values are the same to rounding.
