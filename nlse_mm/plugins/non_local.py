@@ -18,7 +18,7 @@ from nlse_mm.registry import MODELS
 from .frozen_start import warn_of_frozen_start
 from .merged import add_output, project, rows
 from .pairs import rectified_mean, rectified_weights
-from .pooling import PoolFirst, check_poolable
+from .pooling import MaxPool1d, PoolFirst, check_poolable
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -228,7 +228,7 @@ class _NonLocalNd(nn.Module):
 class NonLocal1d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     conv_type = "Conv1d"
-    max_pool = nn.MaxPool1d
+    max_pool = MaxPool1d
     pool_size = 2
 
 

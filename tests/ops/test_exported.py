@@ -148,7 +148,7 @@ def largest(run, x):
     """Return the bytes of the largest tensor that an operator returns."""
     with Live() as live:
         run(x)
-    assert live.largest >= x.nbytes  # something was counted
+    assert live.largest >= x.nbytes / 4  # something was counted
     return live.largest
 
 
