@@ -23,7 +23,7 @@ def exported_concatenation(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     Takes and returns what :func:`nlse_mm.ops.concatenation_attention` does.
     """
     if not may_be_linear():
-        warn_of_map("concatenation attention", a, b)
+        warn_of_map("concatenation attention", value, a.shape[1])
         return formula(a, b, value)
     counts = _keys_above(-a, b)[..., None]  # (N, P, 1)
     keys, order = b.sort(dim=1, descending=True)  # (N, Q) each

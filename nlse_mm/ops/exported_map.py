@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from .older_torch import TELLS_EXPORTS, is_followed_by_dynamo
+from .older_torch import is_followed_by_dynamo
 from .tracing import Recorder, is_transformed, recorder
 
 
@@ -17,30 +17,29 @@ def may_be_linear() -> bool:
 
     The tracer fixes the sizes of anything else, and ``torch.func`` has no rules for it.
     """
-    if not TELLS_EXPORTS or recorder() in (None, Recorder.TRACER):
+    by = recorder()
+    if by is None or by is Recorder.TRACER:
         return False
     return is_followed_by_dynamo() or not is_transformed()
 
 
-def warn_of_map(what: str, query: Tensor, key: Tensor) -> None:
+def warn_of_map(what: str, value: Tensor, queries: int) -> None:
     """Warn, in one line, that a graph is recorded with its map of weights.
 
     Args:
         what: What is recorded.
-        query: (N, P) or (N, P, *).
-        key: (N, Q) or (N, Q, *).
+        value: The values, (N, Q, E).
+        queries: P.
     """
     by = recorder()
-    # Dynamo can't follow a warning; where it isn't told whether it exports, it mustn't.
-    if by is None or is_followed_by_dynamo() or not TELLS_EXPORTS:
+    if by is None or is_followed_by_dynamo():  # which can't follow a warning
         return
-    n, p, q = map(_number, (query.shape[0], query.shape[1], key.shape[1]))
-    mib = n * p * q * query.element_size() / 2**20
+    n, p, q = map(_number, (value.shape[0], queries, value.shape[1]))
+    mib = n * p * q * value.element_size() / 2**20
     category = torch.jit.TracerWarning if by is Recorder.TRACER else UserWarning
     warnings.warn(
         f"{by.value} records {what} as its formula, with the map of {n} x {p} x {q} "
-        f"weights, {mib:.0f} MiB here; torch.export and torch.onnx.export(dynamo=True) "
-        "of a newer PyTorch write it without",
+        f"weights, {mib:.0f} MiB at this size (docs/how_it_works.md, exported files)",
         category,
         stacklevel=2,
     )

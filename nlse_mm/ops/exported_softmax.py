@@ -36,7 +36,7 @@ def exported_softmax(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
         scan = onnx_scan()
         if scan is not None:
             return _in_blocks(scan, query, key, value, scale)
-    warn_of_map("softmax attention", query, key)
+    warn_of_map("softmax attention", value, query.shape[1])
     return formula(query, key, value, scale)
 
 
@@ -44,8 +44,8 @@ def _by_kernel(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tenso
     # The kernels without the map want as many channels of values as of keys. Zeros
     # change no product, and give zeros, which are cut off.
     width = max(query.shape[2], value.shape[2])
-    heads = (_as_head(t, width) for t in (query, key, value))  # (N, 1, P or Q, width)
-    out = F.scaled_dot_product_attention(*heads, scale=scale)  # (N, 1, P, width)
+    q, k, v = (_as_head(t, width) for t in (query, key, value))  # (N, 1, P or Q, width)
+    out = F.scaled_dot_product_attention(q, k, v, scale=scale)  # (N, 1, P, width)
     return out[:, 0, :, : value.shape[2]]  # (N, P, E)
 
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules import module as hooks
+from torch import Tensor
+from torch.nn.modules import module
 from torch.utils import flop_counter
 from torch.utils._pytree import tree_map
 
@@ -126,7 +126,7 @@ def is_followed_by_dynamo() -> bool:
     return TELLS_EXPORTS and torch.compiler.is_dynamo_compiling()
 
 
-def module_itself(module: nn.Module) -> nn.Module:
+def module_itself(module: Any) -> Any:
     """Return a module, where ``torch.export`` hands out a stand-in for it.
 
     It does so once any module of the model has two names, as shared pooling has.
@@ -152,10 +152,10 @@ def onnx_scan() -> Callable[..., Any] | None:
 
 def has_global_hooks() -> bool:
     """Tell whether a hook runs at each call of any module."""
-    if hasattr(hooks, "_has_any_global_hook"):
-        return hooks._has_any_global_hook()
+    if hasattr(module, "_has_any_global_hook"):
+        return module._has_any_global_hook()
     kinds = ("forward", "forward_pre", "backward", "backward_pre")
-    return any(getattr(hooks, f"_global_{kind}_hooks") for kind in kinds)
+    return any(getattr(module, f"_global_{kind}_hooks") for kind in kinds)
 
 
 def is_autocast_enabled(device_type: str) -> bool:

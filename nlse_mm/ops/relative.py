@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .exported_map import warn_of_map
 from .tracing import needs_formula
 
 # Weights at a time. In single precision 36 MiB, above the 32 MiB up to which the C
@@ -126,6 +127,7 @@ def attend_in_chunks(
 
     # On ``meta`` there is no memory to save, and PyTorch 2.1 has no checkpoint.
     if needs_formula() or value.is_meta:
+        warn_of_map("each head of self-attention", value, positions.shape[0])
         return attend(positions)
     # One query's scores say how many images and heads there are.
     heads = scores(positions[:1]).shape[:2].numel()

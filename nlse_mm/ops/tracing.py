@@ -10,7 +10,12 @@ import torch.autograd.forward_ad
 import torch.fx
 from torch import Tensor, nn
 
-from .older_torch import has_global_hooks, is_compiling, is_exporting
+from .older_torch import (
+    TELLS_EXPORTS,
+    has_global_hooks,
+    is_compiling,
+    is_exporting,
+)
 
 # As it is when nlse_mm is imported: what replaces it later expects to run at each call.
 _CALL = nn.Module.__call__
@@ -28,11 +33,11 @@ def recorder() -> Recorder | None:
     """Return what records the operations; None where they run, or are compiled.
 
     ``torch.compile`` isn't one: its graphs run in this process, where nlse_mm is. Below
-    PyTorch 2.7 it can't be told from ``torch.export``, and is taken for it.
+    PyTorch 2.7 ``torch.export`` can't be told from it, and isn't named either.
     """
     if torch.jit.is_tracing():  # the older of the two ONNX exporters traces, too
         return Recorder.TRACER
-    if is_exporting():
+    if TELLS_EXPORTS and is_exporting():
         return Recorder.ONNX if torch.onnx.is_in_onnx_export() else Recorder.EXPORT
     return None
 

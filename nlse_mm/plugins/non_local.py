@@ -18,7 +18,7 @@ from nlse_mm.registry import MODELS
 from .frozen_start import warn_of_frozen_start
 from .merged import add_output, project, rows
 from .pairs import rectified_mean, rectified_weights
-from .pooling import PoolFirst, check_poolable
+from .pooling import MaxPool1d, PoolFirst, check_poolable
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -41,9 +41,9 @@ class _NonLocalNd(nn.Module):
     where :math:`s = 1 / \sqrt{D}` with ``use_scale``. That scale is not in the paper;
     the authors' code has it.
 
-    The P x Q weights are never stored: memory grows with N * P * D numbers. They are in
-    graphs that are traced or exported, and in mode ``concatenation`` where
-    ``concat_project`` is hooked, and so called on all pairs.
+    The P x Q weights are never stored: memory grows with N * P * D numbers, in exported
+    files, too. They are in what the TorchScript tracer records, and in mode
+    ``concatenation`` where ``concat_project`` is hooked, and so called on all pairs.
 
     The parameters have the names they have in ``mmcv.cnn.NonLocal2d``, whose
     checkpoints load, and the values are the same to rounding.
@@ -232,7 +232,7 @@ class _NonLocalNd(nn.Module):
 class NonLocal1d(_NonLocalNd):
     __doc__ = _NonLocalNd.__doc__
     conv_type = "Conv1d"
-    max_pool = nn.MaxPool1d
+    max_pool = MaxPool1d
     pool_size = 2
 
 

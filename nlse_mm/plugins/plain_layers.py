@@ -12,13 +12,13 @@ from torch.nn.modules.conv import _ConvNd
 
 from nlse_mm.ops.tracing import is_hooked, is_recording
 
-from .pooling import PoolFirst
+from .pooling import MaxPool1d, PoolFirst
 
 # A convolution, or where a block sub-samples that and its pooling.
 Layer: TypeAlias = ConvModule | nn.Sequential
 
 CONVS: dict[type[_ConvNd], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
-POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+POOLS = (MaxPool1d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 # A fake tensor, with which a model's cost is counted, computes as a plain one does.
 _TENSORS = (nn.Parameter, Tensor, FakeTensor)
 # What the classes do, unless it is replaced later, to count the calls for example.
