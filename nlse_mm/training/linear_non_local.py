@@ -1,14 +1,15 @@
 """Let MMCV's non-local blocks compute as ours, in training, validation and testing."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from nlse_mm.arguments import checked
-from nlse_mm.placement.first_batch import FirstBatch
-from nlse_mm.placement.linear_non_local import convert
 from nlse_mm.registry import HOOKS
+
+if TYPE_CHECKING:
+    from nlse_mm.placement.first_batch import FirstBatch
 
 
 @HOOKS.register_module()
@@ -32,6 +33,10 @@ class LinearNonLocalHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the blocks."""
+        # Not above: the launchers import this file, and where PyTorch is too old they
+        # say so before they import what needs a newer one.
+        from nlse_mm.placement.linear_non_local import convert
+
         self._first_batch = convert(runner.model)[1]
 
     def _after_iter(self, *_: Any, **__: Any) -> None:
