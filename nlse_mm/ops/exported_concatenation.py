@@ -9,8 +9,9 @@ from torch import Tensor
 
 from .exported_map import may_be_linear, warn_of_map
 
-# Channels of the values whose sums exist at a time, in double precision.
-CHANNEL_CHUNK = 32
+# Channels of the values whose sums exist at a time, in double precision. Fewer leave
+# holes in the memory that PyTorch holds: 32 took 41 MiB at 8,400 positions, 64 take 34.
+CHANNEL_CHUNK = 64
 
 
 def exported_concatenation(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
