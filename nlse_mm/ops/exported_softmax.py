@@ -41,9 +41,9 @@ def exported_softmax(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
 
 
 def _by_kernel(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    # The kernels without the map want as many channels of values as of keys. Zeros
-    # change no product, and give zeros, which are cut off.
-    width = max(query.shape[2], value.shape[2])
+    # The kernels without the map want as many channels of values as of keys, those of a
+    # GPU in multiples of 8. Zeros change no product, and give zeros, which are cut off.
+    width = (max(query.shape[2], value.shape[2]) + 7) // 8 * 8
     q, k, v = (_as_head(t, width) for t in (query, key, value))  # (N, 1, P or Q, width)
     out = F.scaled_dot_product_attention(q, k, v, scale=scale)  # (N, 1, P, width)
     return out[:, 0, :, : value.shape[2]]  # (N, P, E)

@@ -37,7 +37,12 @@ class FirstBatch:
             block.register_forward_pre_hook(self.add, with_kwargs=True)
             for block in blocks
         ]
+        self.handles.append(model.register_forward_pre_hook(self.begin))
         self.handles.append(model.register_forward_hook(self.returned))
+
+    def begin(self, *_: Any) -> None:
+        """Forget what a batch that wasn't finished has added."""
+        self.stored.clear()
 
     def add(self, block: nn.Module, args: Any, kwargs: Any) -> None:
         """Note the size of what a block is given."""

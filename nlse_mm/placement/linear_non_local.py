@@ -11,7 +11,9 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import nn
 
+from nlse_mm.errors import ConfigError
 from nlse_mm.plugins.non_local import MODES, _NonLocalNd
+from nlse_mm.plugins.pooling import MaxPool1d
 
 from .first_batch import FirstBatch
 from .mixin import mix_in
@@ -48,6 +50,9 @@ def use_linear_non_local(model: nn.Module) -> int:
     Returns:
         How many blocks compute so, those of an earlier call included.
 
+    Raises:
+        ConfigError: If ``model`` isn't an ``nn.Module``.
+
     Example:
         >>> model = nn.Sequential(NonLocal2d(8), nn.ReLU(), NonLocal3d(8))
         >>> use_linear_non_local(model), isinstance(model[0], NonLocal2d)
@@ -61,6 +66,8 @@ def convert(model: nn.Module) -> tuple[int, FirstBatch | None]:
     inner: Any = model
     while is_model_wrapper(inner):
         inner = inner.module
+    if not isinstance(inner, nn.Module):
+        raise ConfigError(f"model is of class {type(inner).__name__}, not an nn.Module")
     stock: list[nn.Module] = []
     left: list[str] = []
     number = 0
@@ -74,6 +81,9 @@ def convert(model: nn.Module) -> tuple[int, FirstBatch | None]:
                 left.append(f"{name or 'the model'} ({type(module).__name__})")
     for module in stock:
         mix_in(module, LinearNonLocal)
+        for pool in module.modules():
+            if type(pool) is nn.MaxPool1d:
+                pool.__class__ = MaxPool1d  # of the same state
     others = f"; left alone, as they compute in their own way: {', '.join(left)}"
     if stock:
         return number + len(stock), FirstBatch(inner, stock, others if left else "")

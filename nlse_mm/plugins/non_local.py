@@ -218,11 +218,8 @@ class _NonLocalNd(nn.Module):
             # The map itself is queries and keys: D = C, and one view does for both.
             (g,) = project(x, self.g)  # (N, Q, E)
             query = rows(x)  # (N, P, C); first, as the gradients' sum has an order
-            return (
-                query,
-                rows(self.phi(x)) if self.sub_sample else query,
-                g,
-            )  # (N, Q, C)
+            key = rows(self.phi(x)) if self.sub_sample else query  # (N, Q, C)
+            return query, key, g
         theta, phi, g = project(x, self.theta, self.phi, self.g)
         return theta, phi, g
 

@@ -1,55 +1,25 @@
 """MMCV's blocks in a built model compute as ours, and stay what they were."""
 
 import copy
-import io
 import logging
-import pickle
 import subprocess
 import sys
 
 import pytest
 import torch
 import torch.distributed as dist
-from mmcv.cnn import NonLocal1d, NonLocal2d, NonLocal3d
+from mmcv.cnn import NonLocal2d
 from mmengine.model import revert_sync_batchnorm
+from stock_blocks import CLASSES, Model, each_mode, image
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import nlse_mm
 from nlse_mm.analysis import attention_blocks
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
-from nlse_mm.placement import linear_non_local
-from nlse_mm.placement.first_batch import FirstBatch
 from nlse_mm.placement.linear_non_local import use_linear_non_local
-from nlse_mm.placement.mixin import mix_in
-from nlse_mm.placement.plugged_model import PluggedModule
 
-MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
-each_mode = pytest.mark.parametrize("mode", MODES)
-CLASSES = {1: NonLocal1d, 2: NonLocal2d, 3: NonLocal3d}
-SIZES = {1: (2, 6, 14), 2: (2, 6, 9, 7), 3: (2, 6, 3, 6, 4)}
 CLOSE = dict(rtol=1e-5, atol=1e-5)
-
-
-class Model(nn.Module):
-    """A convolution, a block and a classifier, for maps of any dimension."""
-
-    def __init__(self, block, dims=2):
-        super().__init__()
-        conv = getattr(nn, f"Conv{dims}d")
-        self.stem = conv(3, 6, 3, padding=1)
-        self.block = block
-        self.head = conv(6, 2, 1)
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=0.4)
-
-    def forward(self, x):
-        return self.head(self.block(self.stem(x).relu()))
-
-
-def image(dims=2):
-    n, _, *size = SIZES[dims]
-    return torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
 def step(model, x):
@@ -64,19 +34,6 @@ def step(model, x):
 
 def assert_same(found, expected):
     torch.testing.assert_close(found, expected, **CLOSE)
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What is logged."""
-    said = []
-    for module in (linear_non_local, sys.modules[FirstBatch.__module__]):
-        monkeypatch.setattr(
-            module,
-            "print_log",
-            lambda line, logger, level=logging.INFO: said.append((level, line)),
-        )
-    return said
 
 
 @pytest.mark.parametrize("dims", CLASSES)
@@ -251,89 +208,6 @@ def test_a_model_without_blocks_is_warned_of(lines):
     ]
 
 
-P = 63  # positions of the image
-NUMBERS = {
-    "embedded_gaussian": 2 * P * P,
-    "gaussian": 2 * P * P,
-    "dot_product": 2 * P * P,
-    "concatenation": 2 * P * P * (2 * 3 + 1),
-}
-
-
-@each_mode
-@pytest.mark.parametrize("training", [True, False])
-def test_one_line_says_what_the_first_batch_saves(mode, training, lines):
-    model = nn.Sequential(*(Model(NonLocal2d(6, mode=mode)) for _ in range(2)))
-    model[0].head = nn.Conv2d(6, 3, 1)
-    half = NonLocal2d(6, mode=mode, sub_sample=True)  # 4 x 3 of 9 x 7 positions
-    model[1].block.sub_sample, model[1].block = True, half
-    use_linear_non_local(model)
-    with torch.set_grad_enabled(training):
-        model(image()), model(image())
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    first, second = NUMBERS[mode], NUMBERS[mode] * 12 // P
-    number = 4 * (first + second if training else first)
-    kept = ", kept for the backward pass" if training else ""
-    assert lines == [
-        (
-            logging.INFO,
-            "MMCV's non-local blocks that compute in linear memory: 2; saved in the "
-            f"first batch: {number / 2**20:,.1f} MiB of P x Q weights{kept}",
-        )
-    ]
-
-
-@pytest.mark.parametrize(
-    ("dims", "keys"), [(1, 7), (2, 4 * 3), (3, 3 * 3 * 2)], ids=str
-)
-def test_the_size_is_that_of_the_weights_which_mmcv_stores(dims, keys, lines):
-    model = Model(CLASSES[dims](6, sub_sample=True), dims)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda t: kept.append(tuple(t.shape)) or t, lambda t: t
-    ):
-        model(image(dims))
-    queries = torch.Size(SIZES[dims][2:]).numel()
-    assert (2, queries, keys) in kept
-    use_linear_non_local(model)
-    (hook,) = model.block._forward_pre_hooks.values()
-    model(image(dims))
-    assert hook.__self__.stored == [2 * queries * keys * 4]
-
-
-def test_autocast_halves_the_size(lines):
-    model = Model(NonLocal2d(6))
-    use_linear_non_local(model)
-    (hook,) = model.block._forward_pre_hooks.values()
-    with torch.autocast("cpu", torch.bfloat16):
-        model(image())
-    assert hook.__self__.stored == [2 * P * P * 2]
-
-
-def pickled(model):
-    return pickle.loads(pickle.dumps(model))
-
-
-def saved(model):
-    file = io.BytesIO()
-    torch.save(model, file)
-    return torch.load(io.BytesIO(file.getvalue()), weights_only=False)
-
-
-@pytest.mark.parametrize("again", [copy.deepcopy, pickled, saved])
-@pytest.mark.parametrize("batches", [0, 1])
-def test_copies_compute_the_same_and_log_their_own_first_batch(again, batches, lines):
-    model = Model(NonLocal2d(6))
-    use_linear_non_local(model)
-    for _ in range(batches):
-        model(image())
-    other = again(model)
-    assert type(other.block) is type(model.block)
-    assert torch.equal(other(image()), model(image()))
-    assert not other.block._forward_pre_hooks
-    assert len(lines) == 2 - batches
-
-
 def test_hooks_on_the_block_and_its_parts_fire_as_before():
     model = Model(NonLocal2d(6, sub_sample=True))
     fired = []
@@ -414,15 +288,15 @@ def test_a_model_compiled_before_computes_as_ours_after(lines):
 
 
 def test_a_plugin_that_runs_after_a_block_still_runs():
-    model, x = Model(NonLocal2d(6)), torch.randn(1, 6, 4, 5)
-    expected = 2 * model.block(x)
-    after, before = copy.deepcopy(model).block, copy.deepcopy(model).block
-    use_linear_non_local(after)
-    for block in (after, before):
-        mix_in(block, PluggedModule).plugins_after = (lambda out: 2 * out,)
+    model, x = Model(NonLocal2d(6)), image()
+    after, before = copy.deepcopy(model), copy.deepcopy(model)
+    entries = [dict(cfg=dict(type="nlse_mm.SELayer", reduction=2), after="block")]
+    nlse_mm.add_plugins(before, entries, x)
     assert use_linear_non_local(before) == 0  # its forward isn't MMCV's
-    assert_same(after(x), expected)
-    assert_same(before(x), expected)
+    assert use_linear_non_local(after) == 1
+    nlse_mm.add_plugins(after, entries, x).load_state_dict(before.state_dict())
+    assert_same(after(x), before(x))
+    assert not torch.allclose(after(x), model(x))
 
 
 def test_its_attention_can_be_shown():
