@@ -1,4 +1,4 @@
-"""The non-local block, for sequences, maps and volumes.
+"""The non-local block, for sequences and maps, and what that for volumes shares.
 
 Shapes: N batch, C channels, ``*`` one to three spatial dimensions, P queries, Q keys (P
 after pooling, when sub-sampled), D channels of queries and keys, E of values (here D).
@@ -17,7 +17,7 @@ from nlse_mm.registry import MODELS
 
 from .frozen_start import warn_of_frozen_start
 from .merged import add_output, project, rows
-from .pairs import rectified_mean, rectified_weights
+from .pairs import embed_pairs, rectified_mean, rectified_weights
 from .pooling import MaxPool1d, PoolFirst, check_poolable
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
@@ -171,13 +171,7 @@ class _NonLocalNd(nn.Module):
             ConfigError: If ``x`` is too small to sub-sample.
         """
         self._check_size(x)
-        if self.mode == "concatenation":
-            y = rectified_mean(x, self)  # (N, P, E)
-        elif self.mode == "dot_product":
-            y = ops.dot_product_attention(*self._embed(x))  # (N, P, E)
-        else:
-            y = ops.softmax_attention(*self._embed(x), self._scale)  # (N, P, E)
-        return add_output(x, y, self.conv_out)  # (N, C, *)
+        return add_output(x, self._average(*self._embed(x)), self.conv_out)
 
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Compute the weights a_ij that queries give to all keys.
@@ -193,13 +187,25 @@ class _NonLocalNd(nn.Module):
         self._check_size(x)
         if positions is None:
             positions = torch.arange(x[0, 0].numel(), device=x.device)
+        query, key, _ = self._embed(x)
+        # (N, 1, len(positions), Q)
+        return self._pair_weights(query[:, positions], key)[:, None]
+
+    def _average(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Average the values by the weights of what ``_embed`` computes: (N, P, E)."""
         if self.mode == "concatenation":
-            return rectified_weights(x, self, positions)[:, None]
-        theta, phi, _ = self._embed(x)
-        weights = (theta[:, positions] * self._scale) @ phi.transpose(1, 2)
-        weights = weights[:, None]  # (N, 1, len(positions), Q)
+            return rectified_mean(query, key, value, self.concat_project)
         if self.mode == "dot_product":
-            return weights / phi.shape[1]
+            return ops.dot_product_attention(query, key, value)
+        return ops.softmax_attention(query, key, value, self._scale)
+
+    def _pair_weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """Compute the weights (N, P, Q) of what ``_embed`` computes."""
+        if self.mode == "concatenation":
+            return rectified_weights(query, key, self.concat_project)
+        weights = (query * self._scale) @ key.transpose(1, 2)  # (N, P, Q)
+        if self.mode == "dot_product":
+            return weights / key.shape[1]
         return weights.softmax(dim=-1)
 
     @property
@@ -213,7 +219,9 @@ class _NonLocalNd(nn.Module):
             check_poolable(x)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute theta (N, P, D), phi (N, Q, D) and g (N, Q, E) of ``x``."""
+        """Compute queries (N, P, D), keys (N, Q, D), values (N, Q, E); or see pairs."""
+        if self.mode == "concatenation":
+            return embed_pairs(x, self)
         if self.mode == "gaussian":
             # The map itself is queries and keys: D = C, and one view does for both.
             (g,) = project(x, self.g)  # (N, Q, E)
@@ -240,12 +248,3 @@ class NonLocal2d(_NonLocalNd):
     conv_type = "Conv2d"
     max_pool = nn.MaxPool2d
     pool_size = (2, 2)
-
-
-@MODELS.register_module()
-@checked(at_least=dict(in_channels=1, reduction=1, std=0), itself=("mode",))
-class NonLocal3d(_NonLocalNd):
-    __doc__ = _NonLocalNd.__doc__
-    conv_type = "Conv3d"
-    max_pool = nn.MaxPool3d
-    pool_size = (1, 2, 2)

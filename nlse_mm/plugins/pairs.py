@@ -27,13 +27,8 @@ class Layers(Protocol):
     concat_project: ConvModule  # 2 D channels to 1, and a ReLU
 
 
-def rectified_mean(x: Tensor, layers: Layers) -> Tensor:
-    r"""Average the values, weighted by the pairs' weights.
-
-    .. math:: y_i = \frac{1}{Q} \sum_j
-                    \mathrm{ReLU}(w^\top [\theta(x_i), \phi(x_j)])\, g(x_j)
-
-    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 5.
+def embed_pairs(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute what the pairs' weights are made of, and the values.
 
     Memory grows with P + Q. Where ``concat_project`` must be called, on all pairs, it
     grows with 2 D P Q, as in MMCV's block.
@@ -43,33 +38,47 @@ def rectified_mean(x: Tensor, layers: Layers) -> Tensor:
         layers: The block.
 
     Returns:
-        (N, P, E).
+        a (N, P), b (N, Q) and g (N, Q, E), with w^T [theta_i, phi_j] = a_i + b_j; where
+        the layer must be called, theta (N, P, D) and phi (N, Q, D) in place of a and b.
     """
-    if _is_sum(layers.concat_project):
-        # theta and phi aren't made: of each only one number a position is needed.
-        (g,) = project(x, layers.g)  # (N, Q, E)
-        return ops.concatenation_attention(*_summands(x, layers), g)
-    theta, phi, g = project(x, layers.theta, layers.phi, layers.g)
-    return _weights(theta, phi, layers.concat_project) @ g  # (N, P, E)
+    if not _is_sum(layers.concat_project):
+        theta, phi, g = project(x, layers.theta, layers.phi, layers.g)
+        return theta, phi, g
+    # theta and phi aren't made: of each only one number a position is needed.
+    (g,) = project(x, layers.g)  # (N, Q, E)
+    return *_summands(x, layers), g
 
 
-def rectified_weights(x: Tensor, layers: Layers, positions: Tensor) -> Tensor:
-    """Compute the weights of the pairs of some queries with all keys.
+def rectified_mean(
+    query: Tensor, key: Tensor, value: Tensor, layer: ConvModule
+) -> Tensor:
+    r"""Average the values, weighted by the pairs' weights.
+
+    .. math:: y_i = \frac{1}{Q} \sum_j
+                    \mathrm{ReLU}(w^\top [\theta(x_i), \phi(x_j)])\, g(x_j)
+
+    `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equation 5.
 
     Args:
-        x: (N, C, *).
-        layers: The block.
-        positions: Flat indices of the queries.
+        query: What :func:`embed_pairs` computes, of the queries.
+        key: Likewise, of the keys.
+        value: (N, Q, E).
+        layer: ``concat_project``.
 
     Returns:
-        (N, len(positions), Q).
+        (N, P, E).
     """
-    if _is_sum(layers.concat_project):
-        a, b = _summands(x, layers)
-        a, b = a[:, positions, None], b[:, None, :]  # (N, len(positions), 1), (N, 1, Q)
-        return (a + b).relu() / b.shape[2]  # (N, len(positions), Q)
-    (theta,), (phi,) = project(x, layers.theta), project(x, layers.phi)
-    return _weights(theta[:, positions], phi, layers.concat_project)
+    if _is_sum(layer):
+        return ops.concatenation_attention(query, key, value)
+    return _weights(query, key, layer) @ value  # (N, P, E)
+
+
+def rectified_weights(query: Tensor, key: Tensor, layer: ConvModule) -> Tensor:
+    """Compute the weights (N, P, Q) of the pairs; arguments as in rectified_mean."""
+    if _is_sum(layer):
+        a, b = query[:, :, None], key[:, None, :]  # (N, P, 1), (N, 1, Q)
+        return (a + b).relu() / key.shape[1]  # (N, P, Q)
+    return _weights(query, key, layer)
 
 
 def _is_sum(layer: ConvModule) -> bool:

@@ -1,6 +1,7 @@
-"""Squeeze and excitation.
+"""Squeeze and excitation, for maps and volumes.
 
-Shapes: N batch, C channels, H height, W width, M channels between the two layers.
+Shapes: N batch, C channels, T frames, H height, W width, ``*`` H and W, or T, H and W,
+P positions in all; M channels between the two layers.
 """
 
 import torch.nn.functional as F
@@ -25,15 +26,16 @@ class SELayer(nn.Module):
 
     .. math:: z_c = s_c x_c, \quad
               s = \sigma(W_2\,\mathrm{ReLU}(W_1 \bar x)), \quad
-              \bar x_c = \tfrac{1}{HW} \textstyle\sum_i x_{ci}
+              \bar x_c = \tfrac{1}{P} \textstyle\sum_i x_{ci}
 
     `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, equations 2
     to 4. The paper's ablations have no biases; its published weights do. Rounding to
-    ``divisor``, and ``zero_init``, are not in the paper.
+    ``divisor``, ``zero_init``, and volumes, of which all T H W positions are squeezed
+    to one mean, are not in the paper.
 
     The parameters have the names they have in MMPretrain's and MMPose's ``SELayer``.
 
-    Costs N C H W additions, as many multiplications, and 2 N C M more; 2 C M
+    Costs N C P additions, as many multiplications, and 2 N C M more; 2 C M
     parameters, and C + M with biases.
 
     Args:
@@ -96,11 +98,14 @@ class SELayer(nn.Module):
             constant_init(self.conv2.conv, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scale ``x`` (N, C, H, W), in its own memory format."""
+        """Scale ``x`` (N, C, H, W) or (N, C, T, H, W), in its own memory format."""
+        if _is_volume(x):
+            return x * self._gate(x.flatten(3))[..., None]  # (N, C, T, H, W)
         return x * self._gate(x)  # (N, C, H, W)
 
     def excitation(self, x: Tensor) -> Tensor:
-        """Compute the gate (N, C) of ``x`` (N, C, H, W), for the excitation plots."""
+        """Compute the gate (N, C) of ``x`` (N, C, *), for the excitation plots."""
+        x = x.flatten(3) if _is_volume(x) else x
         return self._gate(x).flatten(1)  # (N, C)
 
     def excite_add_relu(self, x: Tensor, identity: Tensor) -> Tensor:
@@ -110,18 +115,21 @@ class SELayer(nn.Module):
         :func:`nlse_mm.ops.excitation.excite_add_relu`.
 
         Args:
-            x: The branch's output, (N, C, H, W), which may be overwritten.
-            identity: The shortcut's output, (N, C, H, W).
+            x: The branch's output, (N, C, *), which may be overwritten.
+            identity: The shortcut's output, (N, C, *).
 
         Returns:
-            The block's output, (N, C, H, W).
+            The block's output, (N, C, *).
         """
+        if _is_volume(x):
+            maps = x.flatten(3), identity.flatten(3)  # (N, C, T, H W)
+            return self.excite_add_relu(*maps).unflatten(3, x.shape[3:])
         if self._must_call_layers(x):
             return (self(x) + identity).relu()  # (N, C, H, W)
         return excite_add_relu(x, identity, self._weights, self._gate_scale)
 
     def _gate(self, x: Tensor) -> Tensor:
-        """Compute the gate as (N, C, 1, 1)."""
+        """Compute the gate of ``x`` (N, C, H, W) as (N, C, 1, 1)."""
         if not self._must_call_layers(x):
             gate = excitation(x, self._weights, self._gate_scale)  # (N, C)
             return gate[:, :, None, None]  # (N, C, 1, 1)
@@ -163,6 +171,12 @@ class SELayer(nn.Module):
             second.weight.flatten(1),  # (C, M)
             second.bias,
         )
+
+
+def _is_volume(x: Tensor) -> bool:
+    """Tell whether it is (N, C, T, H, W): H and W in one dimension make it a map."""
+    # torch.fx's stand-in for a tensor doesn't say: it records the layer for maps.
+    return isinstance(x, Tensor) and x.dim() == 5
 
 
 def _is_layer(layer: ConvModule, activation: type[nn.Module]) -> bool:

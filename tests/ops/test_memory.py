@@ -9,15 +9,15 @@ import torch
 from live import Live
 
 from nlse_mm.ops.blocks import BLOCK_WEIGHTS
-from nlse_mm.plugins import NonLocal2d, SelfAttention2d
+from nlse_mm.plugins import NonLocal2d, NonLocal3d, SelfAttention2d
 from nlse_mm.plugins.relative_encoding import ENCODINGS
 
 pytestmark = pytest.mark.usefixtures("each_device")
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
 
-def measure(block, height, width, channels=32, images=1):
-    x = torch.rand(images, channels, height, width, requires_grad=True)
+def measure(block, *size, channels=32, images=1):
+    x = torch.rand(images, channels, *size, requires_grad=True)
     with Live() as live:
         block(x).sum().backward()
     return live
@@ -42,10 +42,25 @@ def test_no_operator_returns_a_map(mode):
 
 @pytest.mark.parametrize("mode", ["embedded_gaussian", "gaussian"])
 def test_many_small_images_make_no_more_weights_than_a_block_has(mode):
-    live = measure(NonLocal2d(8, mode=mode, zeros_init=False), 24, 24, 8, images=120)
+    live = measure(
+        NonLocal2d(8, mode=mode, zeros_init=False), 24, 24, channels=8, images=120
+    )
     assert live.largest < 120 * 576**2  # of the 4 bytes of each weight, 1
     assert live.largest <= 4 * BLOCK_WEIGHTS
     assert live.peak <= 2.5 * 4 * BLOCK_WEIGHTS  # weights and their gradients
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("axis", ["space", "time"])
+def test_no_axis_of_a_volume_makes_a_map(mode, axis):
+    block = NonLocal3d(8, mode=mode, axis=axis, zeros_init=False)
+    # Twice as many keys for each query: rows of a frame, or frames.
+    sizes = dict(
+        space=[(2, 60, 100), (2, 120, 100)], time=[(6000, 1, 2), (12000, 1, 2)]
+    )
+    small, large = (measure(block, *size, channels=8) for size in sizes[axis])
+    assert large.peak <= 2.2 * small.peak
+    assert large.largest < 2 * 12000**2 * 4 / 8
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from nlse_mm.plugins.non_local import MODES
+from nlse_mm.plugins.non_local_3d import AXES
 from nlse_mm.plugins.relative_encoding import ENCODINGS
 from nlse_mm.registry import MODELS
 
@@ -46,6 +47,7 @@ class Form:
         kwargs: Arguments beyond ``in_channels``.
         softmax: Whether the rows of its attention are shares of 1.
         mix: Its output, from the plugin, its input and its attention (N, h, P, Q).
+        volumes: Whether it takes volumes here, though its name doesn't end in 3d.
         device: Where it is built, and where its inputs are.
     """
 
@@ -53,16 +55,18 @@ class Form:
     kwargs: dict[str, Any] = field(default_factory=dict)
     softmax: bool = True
     mix: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+    volumes: bool = False
     device: str = "cpu"
 
     def __str__(self) -> str:
         words = (k if v is True else str(v) for k, v in self.kwargs.items())
+        volumes = ("volumes",) if self.volumes else ()
         device = () if self.device == "cpu" else (self.device,)
-        return "-".join([self.cls.__name__, *words, *device])
+        return "-".join([self.cls.__name__, *words, *volumes, *device])
 
     @property
     def dims(self) -> int:
-        end = self.cls.__name__[-2:]
+        end = "3d" if self.volumes else self.cls.__name__[-2:]
         return int(end[0]) if end in ("1d", "3d") else 2
 
     def new(self, **kwargs: Any) -> nn.Module:
@@ -114,6 +118,13 @@ def mix_non_local(block: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
     return x + block.conv_out(y.unflatten(2, x.shape[2:]))
 
 
+def mix_axis(block: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+    weights = rows[:, 0].unflatten(1, (x.shape[2], -1))  # (N, T, H W, Q)
+    over = dict(space="ntpq,ndtq->ndtp", time="ntpq,ndqp->ndtp")[block.axis]
+    y = torch.einsum(over, weights, block.g(x).flatten(3))
+    return x + block.conv_out(y.unflatten(3, x.shape[3:]))
+
+
 def mix_heads(layer: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
     means = torch.einsum("nhpq,ncq->nhcp", rows, x.flatten(2)).flatten(1, 2)
     return x + layer.value(means.unflatten(2, x.shape[2:]))
@@ -124,6 +135,15 @@ NON_LOCAL = [
     for mode in MODES
     for kwargs in (dict(mode=mode), dict(mode=mode, sub_sample=True))
 ]
+ALONG_AXES = [
+    dict(kwargs=kwargs, softmax="gaussian" in kwargs["mode"], mix=mix_axis)
+    for mode in MODES
+    for kwargs in (
+        dict(mode=mode, axis="space"),
+        dict(mode=mode, axis="space", sub_sample=True),
+        dict(mode=mode, axis="time"),
+    )
+]
 FURTHER = {
     "NonLocal1d": NON_LOCAL,
     "NonLocal2d": [
@@ -131,9 +151,11 @@ FURTHER = {
         dict(kwargs=dict(norm_cfg=dict(type="BN")), mix=mix_non_local),
         dict(kwargs=dict(sub_sample=True, pool_first=True), mix=mix_non_local),
     ],
-    "NonLocal3d": NON_LOCAL,
+    "NonLocal3d": [*NON_LOCAL, *ALONG_AXES],
     "SELayer": [
-        dict(kwargs=kwargs) for kwargs in ({}, dict(zero_init=True), dict(bias=False))
+        dict(kwargs=kwargs, volumes=volumes)
+        for volumes in (False, True)
+        for kwargs in ({}, dict(zero_init=True), dict(bias=False))
     ],
     "SelfAttention2d": [
         dict(kwargs=dict(num_heads=4, encoding=e, content=c), mix=mix_heads)
@@ -150,6 +172,8 @@ FORMS = [
 # way, of one such form each.
 OTHER_WAYS = {
     "NonLocal2d": [f"NonLocal2d-{mode}-sub_sample" for mode in MODES],
+    "NonLocal3d": [f"NonLocal3d-{mode}-{axis}" for mode in MODES for axis in AXES[1:]],
+    "SELayer": ["SELayer-volumes"],
     "SelfAttention2d": ["SelfAttention2d-4-quadratic-content"],
 }
 SLOW = [

@@ -1,5 +1,6 @@
 """SELayer: the paper's formula, the start that it was asked for, its fused form."""
 
+import copy
 import io
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from nlse_mm.plugins import SELayer
 
 ODD = (2, 32, 5, 9)
+VOLUME = (2, 32, 3, 5, 4)
 
 
 def by_hand(layer, x):
@@ -38,18 +40,49 @@ def trained(**kwargs):
 
 @pytest.mark.parametrize("zero_init", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("size", [ODD, (1, 32, 1, 1), (3, 32, 4, 2)], ids=str)
+@pytest.mark.parametrize("size", [ODD, (1, 32, 1, 1), (3, 32, 4, 2), VOLUME], ids=str)
 def test_it_is_the_papers_formula(size, bias, zero_init):
     layer = trained(bias=bias, zero_init=zero_init)
     x = torch.randn(size, dtype=torch.float64)
     torch.testing.assert_close(layer(x), by_hand(layer, x), rtol=1e-12, atol=1e-12)
 
 
-def test_excite_add_relu_is_the_end_of_a_block():
-    layer, x = trained(), torch.randn(ODD, dtype=torch.float64)
-    identity = torch.randn_like(x)
-    expected = (layer(x) + identity).relu()
-    torch.testing.assert_close(layer.excite_add_relu(x.clone(), identity), expected)
+class Block(nn.Module):
+    """A norm, and the fused end of a block or what it stands for."""
+
+    def __init__(self, layer, norm, is_fused):
+        super().__init__()
+        self.layer, self.norm, self.is_fused = layer, norm.double(), is_fused
+
+    def forward(self, x):
+        branch = self.norm(x)
+        if self.is_fused:
+            return self.layer.excite_add_relu(branch, x)
+        return (self.layer(branch) + x).relu()
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("size", [ODD, VOLUME], ids=str)
+def test_excite_add_relu_is_the_end_of_a_block(size, last, train):
+    norm = nn.BatchNorm2d if len(size) == 4 else nn.BatchNorm3d
+    formats = torch.channels_last, torch.channels_last_3d
+    x = torch.randn(size, dtype=torch.float64)
+    x = x.to(memory_format=formats[len(size) - 4]) if last else x
+    fused = Block(trained(), norm(32), True)
+    plain = copy.deepcopy(fused)
+    plain.is_fused = False
+    found = []
+    for block in (fused, plain):
+        with torch.set_grad_enabled(train):
+            given = x.clone().requires_grad_()
+            y = block(given)
+        assert y.stride() == x.stride()
+        if train:
+            (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum().backward()
+        gradients = [p.grad for p in (given, *block.parameters())] if train else []
+        found.append([y.detach(), *gradients])
+    torch.testing.assert_close(*found)
 
 
 def test_zero_init_is_the_identity_bit_for_bit():
