@@ -49,7 +49,8 @@ class PluggedBlock(nn.Module):
         parts = self.parts
         last = len(parts.convs)
         out = self._run_plugins("before_conv1", x)  # (N, C, H, W) or (N, C, T, H, W)
-        for i, names in enumerate(parts.convs, start=1):
+        # By position: PyTorch 2.1 does not compile start=1.
+        for i, names in enumerate(parts.convs, 1):
             out = self._run(names, out)
             if i < last:
                 out = self._run_plugins(f"after_conv{i}", out)
