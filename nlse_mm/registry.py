@@ -11,6 +11,7 @@ from mmengine import registry as mmengine
 
 from .checkpoint.loading import install_checkpoint_loaders
 from .environment.packages import two_sets
+from .environment.stand_in import install_stand_ins
 from .errors import MissingPackageError
 from .toolbox import TOOLBOXES, import_error, installed
 
@@ -73,6 +74,8 @@ VISUALIZERS = _child("VISUALIZERS")
 HOOKS = _child("HOOKS", "nlse_mm.training", "nlse_mm.analysis")
 FUNCTIONS = _child("FUNCTIONS", "nlse_mm.training")
 
+# In the toolboxes' own tools too, where a config imports this file.
+install_stand_ins()
 # Reading a config of ours is what makes MMEngine's own checkpoints loadable, in the
 # toolboxes' tools too.
 install_checkpoint_loaders()

@@ -27,7 +27,8 @@ class Toolbox:
     Args:
         scope: Its registry scope, which is its package's name.
         title: What it calls itself.
-        folder: Ours that extends it, the only one that imports it.
+        folder: Ours that extends it, the only one that imports it; none if there is no
+            such folder.
         init: The function of ``apis`` that builds a model from a config.
         inference: The function of ``apis`` that runs a model on images.
         dump_metric: The metric that writes predictions to a file.
@@ -37,10 +38,10 @@ class Toolbox:
 
     scope: str
     title: str
-    folder: str
     init: str
     inference: str
-    adds_to: tuple[str, ...]
+    folder: str = ""
+    adds_to: tuple[str, ...] = ()
     dump_metric: str = "DumpResults"
     lacks: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,7 +72,13 @@ SEGMENTATION = Toolbox(
     inference="inference_model",
     adds_to=("MODELS", "DATASETS", "TRANSFORMS"),
 )
-TOOLBOXES = (DETECTION, SEGMENTATION)
+VIDEO = Toolbox(
+    scope="mmaction",
+    title="MMAction2",
+    init="init_recognizer",
+    inference="inference_recognizer",
+)
+TOOLBOXES = (DETECTION, SEGMENTATION, VIDEO)
 
 
 def find_toolbox(scope: str | None) -> Toolbox | None:
@@ -94,7 +101,7 @@ def active_toolbox() -> Toolbox:
     known = " or ".join(t.title for t in TOOLBOXES)
     command = how_to_install(TOOLBOXES[0].scope)
     raise MissingPackageError(
-        f"nlse_mm's backbones need {known}, and neither is installed{command}"
+        f"nlse_mm's backbones need {known}, and none is installed{command}"
     )
 
 

@@ -5,8 +5,9 @@
 #   STACK=oldest tools/install.sh           a stack of its own: oldest, default, newest, onedl
 #   PYTHON=python3.12 tools/install.sh      another Python, 3.10 to 3.12
 #   TORCH=2.8.0 tools/install.sh            another PyTorch in a new environment
+#   EXTRAS=video tools/install.sh           MMAction2 as well, but not the OpenCV it asks for
 #
-# Later runs keep TORCH, and operators for CUDA, until TORCH= or FORCE_CUDA=0 is said.
+# Later runs keep EXTRAS, TORCH, and operators for CUDA, until TORCH= or FORCE_CUDA=0 is said.
 #
 # An active environment that has PyTorch keeps it, its MMCV, and all else that is there,
 # unless this script has put it there: it gets what is missing. Any other gets the pinned stack of requirements.txt; where
@@ -31,6 +32,12 @@ highest=12 pythons="Python 3.10 to 3.12"
 if [[ $stack == oldest ]]; then
     highest=11 pythons="Python 3.10 or 3.11 for STACK=oldest"
 fi
+case ${EXTRAS:-} in
+    '' | video) ;;
+    *) die "EXTRAS=$EXTRAS is not video, the only extra." ;;
+esac
+no_video="MMAction2 refuses OneDL's MMCV: leave EXTRAS=video out, or take another environment."
+[[ $stack != onedl || -z ${EXTRAS:-} ]] || die "$no_video"
 in_range() { "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, $highest + 1))" 2> /dev/null; }
 
 # The Python to use: an active environment's, the project's, or a new one's.
@@ -67,6 +74,13 @@ if [[ -z ${TORCH+set} ]]; then
     TORCH=$(remembered PyTorch)
     TORCH=${TORCH#as pinned}
 fi
+if [[ -z ${EXTRAS+set} ]]; then
+    EXTRAS=$(remembered extras)
+    EXTRAS=${EXTRAS#none}
+fi
+# Installed without what they ask for.
+alone=()
+if [[ -n $EXTRAS ]]; then mapfile -t alone < <(grep == "requirements-$EXTRAS.txt"); fi
 # The devices of MMCV's operators. Those for CUDA stay where no GPU is seen, and come
 # where one has come, unless the CPU was asked for.
 devices=$(remembered 'MMCV for')
@@ -89,8 +103,8 @@ if [[ $devices == cuda* ]]; then
 elif [[ $devices == "cpu alone" ]]; then
     export FORCE_CUDA=0
 fi
-sum=$(cat "$pins" setup.py tools/install.sh tools/build_mmcv.sh | cksum)
-state() { echo "$stack in $PWD, PyTorch ${TORCH:-as pinned}, MMCV for $devices, $sum"; }
+sum=$(cat "$pins" ${EXTRAS:+"requirements-$EXTRAS.txt"} setup.py tools/install.sh tools/build_mmcv.sh | cksum)
+state() { echo "$stack in $PWD, PyTorch ${TORCH:-as pinned}, MMCV for $devices, extras ${EXTRAS:-none}, $sum"; }
 if [[ -f $done_file && ! -e $begun_file && $(< "$done_file") == "$(state)" ]]; then
     say "up to date in $prefix"
     exit 0
@@ -149,6 +163,7 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
         "$work/before" > "$work/constraints"
     fork=
     if has 'onedl-mm(engine|cv)'; then fork=onedl- pins=requirements-onedl.txt; fi
+    [[ -z $fork || -z $EXTRAS ]] || die "$no_video"
     missing=()
     for name in pytest pytest-xdist; do has $name || missing+=("$name"); done
     if ! has '(onedl-)?mm(det|detection|segmentation|pretrain|action2)'; then
@@ -157,8 +172,10 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
     if has '(onedl-)?mmsegmentation' || [[ ${missing[*]-} == *mmsegmentation* ]]; then
         for name in ftfy regex; do has $name || missing+=("$name"); done
     fi
+    wanted=("${alone[@]}") alone=()
+    for name in "${wanted[@]}"; do has "${name%%==*}" || alone+=("$name"); done
     ours=$(cd / && "$python" -c 'import importlib.util as i; s = i.find_spec("nlse_mm"); print(s and s.origin)')
-    if has '(onedl-)?mmcv' && [[ ${#missing[@]} == 0 && $ours == "$PWD/nlse_mm/__init__.py" ]]; then
+    if has '(onedl-)?mmcv' && [[ ${#missing[@]} == 0 && ${#alone[@]} == 0 && $ours == "$PWD/nlse_mm/__init__.py" ]]; then
         say "up to date in $prefix"
         exit 0
     fi
@@ -179,6 +196,7 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
         install_mmcv "$(pin ${fork}mmcv)"
     fi
     [[ ${#missing[@]} == 0 ]] || pip_install "${missing[@]}"
+    [[ ${#alone[@]} == 0 ]] || pip_install --no-deps "${alone[@]}"
     isolation=
     if has setuptools && has wheel; then isolation=--no-build-isolation; fi
     pip_install $isolation --no-deps --editable .
@@ -203,7 +221,7 @@ else
     cp "$pins" "$work/constraints"
 fi
 sed '/^# Without their dependencies/,$d' "$work/constraints" > "$work/all"
-mapfile -t alone < <(sed -n '/^# Without their dependencies/,$p' "$work/constraints" | grep == || true)
+mapfile -t -O "${#alone[@]}" alone < <(sed -n '/^# Without their dependencies/,$p' "$work/constraints" | grep == || true)
 
 # PyTorch that is found beside this file isn't the user's own.
 state > "$begun_file"

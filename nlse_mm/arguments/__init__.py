@@ -13,12 +13,13 @@ from .refusal import (
     message_of,
     refusal,
 )
-from .stock import build_stock, stock_parameters
+from .stock import build_stock, check_names, stock_parameters
 
 __all__ = [
     "CONFIGS",
     "blame",
     "build_stock",
+    "check_names",
     "checked",
     "fits",
     "frames_of",

@@ -46,8 +46,10 @@ def ResNet(  # noqa: N802
         >>> type(backbone.layer3[4].nonlocal_block).__name__
         'NonLocal2d'
     """
-    place = [*stock_parameters(backbone_class("ResNet"))].index("plugins") - 1
-    # Given by position, they would go to the stock class, which has three positions.
+    names = [*stock_parameters(backbone_class("ResNet"))]
+    # Given by position, they would go to the stock class, which has three positions;
+    # MMAction2's takes none.
+    place = names.index("plugins") - 1 if "plugins" in names else len(args)
     if plugins is None and len(args) > place:
         plugins, args = args[place], (*args[:place], None, *args[place + 1 :])
     return _build("ResNet", plugins, (depth, *args), kwargs)

@@ -34,11 +34,6 @@ _KNOWN = (
         "pip uninstall -y mmcv, and install mmcv 2.1.0 with its compiled operators",
     ),
     (r"No module named '(ftfy|regex)'", "pip install ftfy regex"),
-    (
-        r"No module named '\w+\.models\.localizers\.drn'",
-        "MMAction2's release lacks that folder, open-mmlab/mmaction2#2714: install it "
-        "from its repository",
-    ),
 )
 # The file of the compiled operators, which the loader's error comes with.
 _COMPILED = re.compile(r"mmcv[/\\]_ext\b")

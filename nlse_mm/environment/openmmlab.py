@@ -13,10 +13,11 @@ from .packages import (
     TOOLBOXES,
     Package,
     name_and_version,
-    to_install,
+    pip_install,
     too_old,
     two_sets,
 )
+from .stand_in import install_stand_ins, what_stands_in
 
 SECTION = "OpenMMLab"
 _OPERATORS = "mmcv operators"
@@ -30,11 +31,12 @@ def openmmlab() -> Iterator[Finding]:
         yield _package(package, (package.name,))
         if package is MMCV and find_spec("mmcv"):
             yield _operators()
+    install_stand_ins()
     found = {t: _package(t, (t.name, f"{t.name}.models")) for t in TOOLBOXES}
     yield from found.values()
-    extended = [t for t in TOOLBOXES if t.folder]
+    extended = [t for t in TOOLBOXES if t.extended]
     if all(found[t].mark == "missing" for t in extended):
-        stock = [f"{t.title} (pip install {to_install(t)})" for t in extended]
+        stock = [f"{t.title} ({pip_install(t)})" for t in extended]
         text = f"none is installed; nlse_mm extends {' or '.join(stock)}"
         yield Finding(SECTION, "broken", "toolboxes", text)
 
@@ -43,7 +45,7 @@ def _package(package: Package, modules: tuple[str, ...]) -> Finding:
     known = name_and_version(package)
     mark: Mark
     if not find_spec(package.name):
-        install = f"pip install {to_install(package)}"
+        install = pip_install(package)
         if known:
             text = f"{known} is listed, and its files aren't there: {install}"
             return Finding(SECTION, "broken", package.name, text)
@@ -56,7 +58,7 @@ def _package(package: Package, modules: tuple[str, ...]) -> Finding:
         except Exception as error:  # an import is a program: anything may come of it
             text = f"{known or package.title}: {module} can't be imported"
             # What nothing of ours extends breaks nothing of ours.
-            extra = package in TOOLBOXES and not package.folder
+            extra = package in TOOLBOXES and not package.extended
             mark = "missing" if extra else "broken"
             return Finding(SECTION, mark, package.name, f"{text}: {reason(error)}")
     if known is None:
@@ -64,6 +66,8 @@ def _package(package: Package, modules: tuple[str, ...]) -> Finding:
         known = f"{package.name} {version}, not installed by pip"
     if why := too_old(package):
         return Finding(SECTION, "broken", package.name, f"{known}: {why}")
+    if stands_in := what_stands_in(package):
+        known += f"; {stands_in}"
     return Finding(SECTION, "ok", package.name, known)
 
 

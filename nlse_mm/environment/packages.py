@@ -22,6 +22,10 @@ class Package:
         least: The oldest version that works.
         needed_for: What of ours needs it.
         folder: Ours that extends it; none if there is no such folder.
+        extended: Whether backbones of ours are built from it.
+        pip_words: What pip is told to install it, around its name.
+        lacks: The module that its release lacks and imports.
+        issue: Where that was reported.
     """
 
     name: str
@@ -30,6 +34,10 @@ class Package:
     least: str
     needed_for: str
     folder: str = ""
+    extended: bool = False
+    pip_words: str = "{}"
+    lacks: str = ""
+    issue: str = ""
 
 
 MMENGINE = Package(
@@ -54,6 +62,7 @@ TOOLBOXES = (
         "3.3.0",
         "detectors and keypoints",
         folder="keypoints",
+        extended=True,
     ),
     Package(
         "mmseg",
@@ -62,13 +71,19 @@ TOOLBOXES = (
         "1.2.2",
         "segmentation",
         folder="segmentation",
+        extended=True,
     ),
     Package(
         "mmaction",
         "MMAction2",
         ("mmaction2", "onedl-mmaction2"),
         "1.2.0",
-        "configs of default_scope='mmaction'",
+        "video: nlse_mm.ResNet3d and nlse_mm.ResNet3dSlowOnly",
+        extended=True,
+        # It asks for opencv-contrib-python, which overwrites opencv-python's files.
+        pip_words="--no-deps {} einops",
+        lacks="models.localizers.drn.drn",
+        issue="open-mmlab/mmaction2#2714",
     ),
     Package(
         "mmpretrain",
@@ -123,7 +138,12 @@ def to_install(package: Package) -> str:
 def how_to_install(name: str) -> str:
     """Return the end of a sentence with pip's command for a package; else nothing."""
     package = find_package(name)
-    return f": pip install {to_install(package)}" if package else ""
+    return f": {pip_install(package)}" if package else ""
+
+
+def pip_install(package: Package) -> str:
+    """Return pip's command for a package."""
+    return f"pip install {package.pip_words.format(to_install(package))}"
 
 
 def two_sets() -> str | None:

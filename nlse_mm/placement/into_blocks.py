@@ -4,17 +4,28 @@ from torch import nn
 
 from nlse_mm.errors import ConfigError
 
+from .block_parts import parts_of
 from .entries import BlockEntry, Entries, parse_entries
 from .mixin import mix_in, return_itself
 from .plugged_backbone import PluggedBackbone
 from .plugin import build_plugin, log_plugin, warn_of_no_plugin
 from .residual_block import add_plugin, channels_at, positions_of, stages_of
+from .volumes import check_takes_volumes
 
 
-def place_in_blocks(backbone: nn.Module, plugins: Entries | None) -> None:
+def place_in_blocks(
+    backbone: nn.Module,
+    plugins: Entries | None,
+    mixin: type[PluggedBackbone] = PluggedBackbone,
+) -> None:
     """Build the plugins of entries with ``position`` into ``backbone``, a ResNet.
 
     Nothing of the backbone is renamed. Each placed plugin is logged.
+
+    Args:
+        backbone: The ResNet.
+        plugins: The entries.
+        mixin: What keeps the plugins of such a backbone trainable and initialised.
 
     Raises:
         ConfigError: For an entry that can't be placed; it names the key and the value.
@@ -36,11 +47,13 @@ def place_in_blocks(backbone: nn.Module, plugins: Entries | None) -> None:
                 )
             channels = channels_at(block, entry.position)
             name, plugin = build_plugin(entry.cfg, channels, entry.key)
+            if parts_of(block).volumes:
+                check_takes_volumes(plugin, channels, entry.key)
             name = add_plugin(block, entry.position, name, plugin)
             where = f"block {index} of {len(stage)} of res{number + 2}"
             path = f"{names[number]}.{index}.{name}"
             log_plugin(plugin, f"{entry.position} in {where}", path, channels)
     if plugins:
-        mix_in(backbone, PluggedBackbone)
+        mix_in(backbone, mixin)
     else:
         return_itself(backbone)  # without plugins it keeps its class

@@ -39,11 +39,17 @@ class PluggedBackbone(nn.Module):
         stock: Any = super()
         if hasattr(stock, "init_weights"):
             stock.init_weights(*args, **kwargs)
-        if first_time and not _loads_weights(getattr(self, "init_cfg", None)):
+        if first_time and not self.loads_weights():
             for plugin in self.plugin_modules():
                 initialise = getattr(plugin, "init_weights", None)
                 if initialise is not None:
                     initialise()
+
+    def loads_weights(self) -> bool:
+        """Return whether the backbone's own ``init_weights`` loads any."""
+        init_cfg = getattr(self, "init_cfg", None)
+        configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+        return any(c.get("type") == "Pretrained" for c in configs)
 
     def train(self: Backbone, mode: bool = True) -> Backbone:
         """Set the backbone's mode, and the plugins' in frozen stages too."""
@@ -66,8 +72,3 @@ def _trainable_as_before(modules: Sequence[nn.Module]) -> Iterator[None]:
     yield
     for parameter, requires_grad in wanted:
         parameter.requires_grad = requires_grad
-
-
-def _loads_weights(init_cfg: dict[str, Any] | list[dict[str, Any]] | None) -> bool:
-    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
-    return any(c.get("type") == "Pretrained" for c in configs)

@@ -8,7 +8,7 @@ on_identity     the shortcut, after the projection where there is one
 after_block     after the addition and the last ReLU
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nlse_mm.ops.tracing import is_hooked, is_recording
 
+from .block_parts import BlockParts, parts_of
 from .mixin import mix_in
 from .plugin import unique_name
 
@@ -24,6 +25,7 @@ from .plugin import unique_name
 class PluggedBlock(nn.Module):
     """Run plugins in a residual block, into which this is mixed, ResNeXt's as well.
 
+    ``parts`` names what the toolbox's own block runs, so that nothing of it gets lost.
     ``plugin_names`` maps each position to the names of its plugins, children of this
     block, in the order in which they run. Those in ``own_names`` are the backbone's
     own, such as SE-ResNet's SE layers: they freeze and are initialised with it.
@@ -31,10 +33,11 @@ class PluggedBlock(nn.Module):
 
     plugin_names: dict[str, list[str]]
     own_names: list[str]
+    parts: BlockParts
     # What the toolboxes' ``BasicBlock`` and ``Bottleneck`` have.
     relu: nn.Module
     downsample: nn.Module | None
-    with_cp: bool
+    with_cp: bool = False  # MMAction2's 2D BasicBlock has none
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the block of He et al. (arXiv 1512.03385), figure 5, with its plugins."""
@@ -43,25 +46,28 @@ class PluggedBlock(nn.Module):
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
-        last = number_of_convolutions(self)
-        out = self._run_plugins("before_conv1", x)  # (N, C, H, W)
-        for i in range(1, last + 1):
-            out = getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(out))
+        parts = self.parts
+        last = len(parts.convs)
+        out = self._run_plugins("before_conv1", x)  # (N, C, H, W) or (N, C, T, H, W)
+        # By position: PyTorch 2.1 does not compile start=1.
+        for i, names in enumerate(parts.convs, 1):
+            out = self._run(names, out)
             if i < last:
-                out = self._run_plugins(f"after_conv{i}", self.relu(out))
+                out = self._run_plugins(f"after_conv{i}", out)
         # Now (N, C', H', W'): a stage's first block widens the map and may halve it.
         identity = x if self.downsample is None else self.downsample(x)
         identity = self._run_plugins("on_identity", identity)
-        fused = self._fused_addition(last, out)
+        fused = self._fused_addition(out)
         if fused is not None:
             out = fused(out, identity)
         else:
             out = self._run_plugins(f"after_conv{last}", out)
+            out = self._run(parts.before_addition, out)
             # Not in place: a plugin may need what it returned for its backward pass.
-            out = self.relu(out + identity)
+            out = self._run(parts.after_addition, out + identity)
         return self._run_plugins("after_block", out)
 
-    def _fused_addition(self, last: int, out: Tensor) -> Callable[..., Tensor] | None:
+    def _fused_addition(self, out: Tensor) -> Callable[..., Tensor] | None:
         """Return the plugin's own ``relu(plugin(x) + identity)``, which overwrites x.
 
         None unless it stands alone between the norm and the addition, and the result is
@@ -70,21 +76,27 @@ class PluggedBlock(nn.Module):
         those, or on what it skips, the plugin and the ReLU, and the model isn't
         recorded.
         """
-        names = self.plugin_names.get(f"after_conv{last}", ())
+        parts = self.parts
+        names = self.plugin_names.get(f"after_conv{len(parts.convs)}", ())
         if len(names) != 1 or type(self.relu) is not nn.ReLU or is_recording(out):
             return None
+        if parts.before_addition or parts.after_addition != ("relu",):
+            return None
         plugin = getattr(self, names[0])
-        conv, norm = getattr(self, f"conv{last}"), getattr(self, f"norm{last}")
+        modules = [getattr(self, name) for name in parts.convs[-1]]
         # The norms whose backward pass reads their input, not what they returned.
-        known = isinstance(norm, (_NormBase, nn.GroupNorm, nn.Identity))
-        if not known or is_hooked(plugin, norm, conv, self.relu):
+        known = isinstance(modules[-1], (_NormBase, nn.GroupNorm, nn.Identity))
+        if not known or is_hooked(plugin, *modules, self.relu):
             return None
         return getattr(plugin, "excite_add_relu", None)
 
-    def _run_plugins(self, position: str, x: Tensor) -> Tensor:
-        for name in self.plugin_names.get(position, ()):
+    def _run(self, names: Sequence[str], x: Tensor) -> Tensor:
+        for name in names:
             x = getattr(self, name)(x)
         return x
+
+    def _run_plugins(self, position: str, x: Tensor) -> Tensor:
+        return self._run(self.plugin_names.get(position, ()), x)
 
     def plugin_modules(self) -> list[nn.Module]:
         """Return this block's plugins, but for those that belong to the backbone."""
@@ -104,7 +116,7 @@ def stages_of(backbone: nn.Module) -> dict[str, nn.Sequential]:
 
 def number_of_convolutions(block: nn.Module) -> int:
     """Return 2 for a BasicBlock, 3 for a Bottleneck."""
-    return 3 if hasattr(block, "conv3") else 2
+    return len(parts_of(block).convs)
 
 
 def positions_of(block: nn.Module) -> tuple[str, ...]:
@@ -127,13 +139,16 @@ def add_plugin(block: nn.Module, position: str, name: str, plugin: nn.Module) ->
     """Make ``plugin`` a child of ``block``, to run at ``position``, last so far there.
 
     Returns:
-        The child's name: ``name``, or ``name_2`` and so on where that is taken.
+        The child's name: ``name`` as the toolbox's checkpoints have it, or with ``_2``
+        and so on where that is taken.
     """
     if not isinstance(block, PluggedBlock):
+        parts = parts_of(block)
         block = mix_in(block, PluggedBlock)
+        block.parts = parts
         block.plugin_names = {}
         block.own_names = []
-    unique = unique_name(block, name)
+    unique = unique_name(block, block.parts.name_of(name))
     block.add_module(unique, plugin)
     block.plugin_names.setdefault(position, []).append(unique)
     return unique

@@ -9,11 +9,14 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from nlse_mm import registry
+from nlse_mm.toolbox import installed
 from nlse_mm.training.user_error import user_error
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
+RESNET_3D = "nlse_mm.backbones.resnet3d"
+VIDEO = installed("mmaction")
 NAN = float("nan")
 # What doesn't fit an annotation, by hand.
 WRONG = {
@@ -47,6 +50,11 @@ RESNET = dict(
     style="choice",
     init_cfg=dict | list[dict] | None,
     pretrained=str,
+)
+RESNET_OF_VIDEO = dict(
+    dict.fromkeys(["base_channels", "num_stages", "frozen_stages"], int),
+    **dict.fromkeys(["conv_cfg", "norm_cfg"], dict),
+    norm_eval="flag",
 )
 # More of them, of other classes.
 INHERITED = dict(
@@ -89,6 +97,8 @@ def public():
         if isinstance(found, registry.mmengine.Registry):
             found.import_from_location()
             for key, target in found.module_dict.items():
+                if target.__module__ == RESNET_3D and not VIDEO:
+                    continue  # MMAction2 defines what it takes
                 if target.__module__.startswith("nlse_mm."):
                     yield found, key, target
 
@@ -154,7 +164,7 @@ def cases():
         arguments = inherited_arguments(target) | arguments
         arguments |= INHERITED.get(name, {})
         if "depth" in arguments:
-            arguments = RESNET | arguments
+            arguments = (RESNET_OF_VIDEO if "3d" in name else RESNET) | arguments
             if name.startswith("SE"):  # they check it when weights are loaded
                 del arguments["init_cfg"]
         for key, kind in arguments.items():

@@ -19,6 +19,8 @@ from plugged_resnets import (
 )
 from torch import nn
 
+from nlse_mm.placement.into_blocks import place_in_blocks
+
 UNIT_NORM = dict(type="Constant", layer="BatchNorm2d", val=1)
 ALL = ("before_conv1", "after_conv1", "after_conv2", "on_identity", "after_block")
 
@@ -250,3 +252,15 @@ def test_a_wrong_place_ends_in_a_sentence(toolbox, wrong, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         build([{**entry(), **wrong}])
     assert "\n" not in str(error.value)
+
+
+def test_a_block_keeps_its_stochastic_depth():
+    """MMPretrain's blocks drop their branch before the addition, in training."""
+    pretrain = pytest.importorskip("mmpretrain.models")
+    backbone = pretrain.ResNet(18, drop_path_rate=0.5, out_indices=(3,))
+    x = torch.rand(8, 3, 32, 32)
+    torch.manual_seed(1)
+    before = backbone(x)
+    place_in_blocks(backbone, [entry("after_conv2", NON_LOCAL, None, None)])
+    torch.manual_seed(1)
+    assert same(before, backbone(x))

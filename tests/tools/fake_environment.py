@@ -38,7 +38,7 @@ if words[0] == "wheel":
     (folder / "mmcv-2.1.0-cp3-linux.whl").touch()
 if words[0] == "install":
     for name, _, version in (re.split("(==|<)", w + "==1") [:3] for w in words[1:]):
-        if re.fullmatch("[a-z-]+", name) and not name.startswith("-"):
+        if re.fullmatch("[a-z0-9-]+", name) and not name.startswith("-"):
             info = site / f"{name}-{version}.dist-info"
             info.mkdir(exist_ok=True)
             (info / "METADATA").write_text(f"Name: {name}\\nVersion: {version}\\n")
@@ -106,7 +106,7 @@ class FakeEnvironment:
             for key, value in os.environ.items()
             if key not in {"STACK", "TORCH", "PYTHON", "PYTHONPATH", "CONDA_PREFIX"}
             and not key.endswith("FLAGS")
-            and key not in {"FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CPATH"}
+            and key not in {"FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CPATH", "EXTRAS"}
         }
         keep |= dict(PIP_CALLS=str(self.calls_file), XDG_CACHE_HOME=str(self.cache))
         keep |= dict(VIRTUAL_ENV=str(self.prefix) if active else "")

@@ -59,6 +59,24 @@ def test_an_environment_without_a_toolbox_gets_the_tested_ones(environment):
     assert {"mmdet", "mmsegmentation", "ftfy", "regex"} <= asked(theirs.calls())
 
 
+def test_extras_are_added_once_without_what_they_ask_for(environment):
+    theirs = environment(**THEIRS, mmdet="3.3.0", einops="0.7.0")
+    assert theirs.run("install.sh", EXTRAS="video").returncode == 0
+    calls = theirs.calls()
+    (alone,) = (call["words"] for call in calls if "mmaction2==1.2.0" in call["words"])
+    assert "--no-deps" in alone
+    assert "einops" not in asked(calls)
+    assert theirs.run("install.sh", EXTRAS="video").returncode == 0
+    assert theirs.calls() == []
+
+
+def test_wrong_extras_are_refused(environment):
+    theirs = environment(torch="2.13.0", onedl_mmcv="2.3.6")
+    line = refused(theirs.run("install.sh", EXTRAS="videos"))
+    assert "EXTRAS=videos is not video" in line
+    assert "OneDL's MMCV" in refused(theirs.run("install.sh", EXTRAS="video"))
+
+
 def test_the_forks_count_as_openmmlab_and_get_their_own_toolboxes(environment):
     forks = {"onedl_mmengine": "0.10.12", "onedl_mmcv": "2.3.6"}
     theirs = environment(torch="2.13.0", **forks)

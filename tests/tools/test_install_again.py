@@ -58,6 +58,20 @@ def test_a_new_stack_gets_its_pins_and_mmaction_without_opencv_contrib(tmp_path)
     assert newest.install() == []
 
 
+@pytest.mark.parametrize("name", [None, "newest"])
+def test_extras_come_without_opencv_contrib_and_stay(tmp_path, name):
+    stack = Stack(tmp_path, name)
+    stack.install()
+    calls = stack.install(EXTRAS="video")
+    (alone,) = (call["words"] for call in calls if "mmaction2==1.2.0" in call["words"])
+    assert "--no-deps" in alone
+    assert "einops==0.8.2" in alone
+    assert stack.install() == []
+    with open(stack.project / "setup.py", "a") as changed:
+        changed.write("#")
+    assert any("mmaction2==1.2.0" in call["words"] for call in stack.install())
+
+
 def test_operators_for_cuda_stay_until_others_are_asked_for(stack):
     assert stack.devices() == "cpu"
     assert stack.devices() is None
