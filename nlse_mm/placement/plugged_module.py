@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmcv.cnn import is_norm
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from .mixin import Mixin, mix_in
 
@@ -99,5 +100,7 @@ def _last_block(model: nn.Module, module: nn.Module) -> nn.Module | None:
 
 def is_replaced(module: nn.Module) -> bool:
     """Return whether it is a norm layer or a convolution, a deformable one as well."""
+    # By its class too: weight_norm makes the weight anew from other parameters.
     weight = module._parameters.get("weight")
-    return is_norm(module) or (weight is not None and weight.dim() > 2)
+    is_conv = isinstance(module, _ConvNd) or (weight is not None and weight.dim() > 2)
+    return is_norm(module) or is_conv

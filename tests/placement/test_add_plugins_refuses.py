@@ -51,6 +51,15 @@ def test_a_wrong_place_is_refused(entry, said):
 
 
 @pytest.mark.parametrize(
+    "wrap", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm]
+)
+def test_a_convolution_of_another_parametrisation_is_no_place(wrap):
+    model = nn.Sequential(wrap(nn.Conv2d(3, 8, 3)), nn.ReLU())
+    said = refused(model, [dict(cfg=NL, after="0")], torch.rand(1, 3, 16, 16))
+    assert "norm layers and convolutions" in said
+
+
+@pytest.mark.parametrize(
     ("returned", "output", "said"),
     [
         (lambda *_: None, 0, "a NoneType, not a map"),
