@@ -156,7 +156,7 @@ class Launcher(nn.Module):
 @pytest.mark.parametrize(
     ("around", "said"),
     [
-        (nn.DataParallel, "before it is wrapped"),
+        (nn.DataParallel, "and wrap that in DistributedDataParallel"),
         (lambda m: torch.compile(m, backend="eager"), "before it is wrapped"),
         (lambda m: torch.jit.trace(m.eval(), image()), "traced or scripted"),
         (lambda m: torch.fx.symbolic_trace(copy.deepcopy(m)), "traced or scripted"),
