@@ -80,6 +80,14 @@ def append_plugin(model: nn.Module, path: str, plugin: nn.Module) -> None:
     module.plugins_after = tuple(sorted(after, key=lambda pair: pair[0]))
 
 
+def replace_plugin(model: nn.Module, plugin: nn.Module, by: nn.Module | None) -> None:
+    """Run another module, or none, wherever in ``model`` a plugin is run."""
+    for module in model.modules():
+        if isinstance(module, PluggedModule):
+            after = ((n, by if m is plugin else m) for n, m in module.plugins_after)
+            module.plugins_after = tuple((n, m) for n, m in after if m is not None)
+
+
 def _last_block(model: nn.Module, module: nn.Module) -> nn.Module | None:
     """Return the last block of a sequence, whose output is also the sequence's.
 
