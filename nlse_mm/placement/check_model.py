@@ -13,12 +13,9 @@ from .entries import ModelEntry
 from .plugged_module import GENERATED, is_replaced
 
 # By name, as importing torch.compile's takes seconds.
-_WRAPPERS = {
-    "DataParallel",
-    "DistributedDataParallel",
-    "FullyShardedDataParallel",
-    "OptimizedModule",
-}
+_WRAPPERS = {"DistributedDataParallel", "OptimizedModule"}
+# Their copies or shards of a model are not what runs its plugins.
+_UNSUPPORTED = {"DataParallel", "FullyShardedDataParallel"}
 
 
 def check_model(model: nn.Module) -> None:
@@ -26,7 +23,14 @@ def check_model(model: nn.Module) -> None:
     name = type(model).__name__
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model is of class {name}, not an nn.Module")
-    if _WRAPPERS & {cls.__name__ for cls in type(model).__mro__}:
+    classes = {cls.__name__ for cls in type(model).__mro__}
+    if _UNSUPPORTED & classes:
+        raise ConfigError(
+            f"model is of class {name}, in which models with plugins are not "
+            "supported: add the plugins to the model in it, and wrap that in "
+            "DistributedDataParallel"
+        )
+    if _WRAPPERS & classes:
         raise ConfigError(
             f"model is of class {name}: add the plugins to the model in it, before it "
             "is wrapped"

@@ -64,7 +64,8 @@ class DryRun:
                 return
             except Exception as error:  # whatever a foreign model raises for a size
                 first = first or error
-        name, why = type(model).__name__, f"({type(first).__name__}: {first})"
+        name = type(model).__name__
+        why = f"({type(first).__name__}: {first_line(first)})"
         if given:
             raise ConfigError(
                 f"example={_shape(example)}: {name} does not run on it {why}"
@@ -92,6 +93,11 @@ class DryRun:
         if in_channels is None and self.size and _is_channels_last(shape, self.size):
             return f"a tensor of shape {shape} (channels last)"
         return None
+
+
+def first_line(error: BaseException | None) -> str:
+    """Return what an error says first, of PyTorch's that say it in many lines."""
+    return str(error).strip().partition("\n")[0]
 
 
 def _is_channels_last(shape: tuple[int, ...], size: tuple[int, int]) -> bool:

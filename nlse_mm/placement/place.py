@@ -6,11 +6,13 @@ Shapes: N batch, C channels, H height, W width.
 from collections.abc import Iterator
 from typing import Any
 
+from mmcv.cnn import NonLocal1d, NonLocal2d, NonLocal3d
 from torch import Tensor, nn
 
 from nlse_mm.errors import ConfigError
+from nlse_mm.plugins.non_local import _NonLocalNd
 
-from .dry_run import DryRun
+from .dry_run import DryRun, first_line
 from .entries import ModelEntry
 from .no_trace import no_trace
 from .plugged_model import list_maps, map_of
@@ -104,27 +106,49 @@ class Place:
         """Give a plugin the device, the dtype and the mode of its place.
 
         Raises:
-            ConfigError: If it doesn't run on a map of other dimensions than (H, W).
+            ConfigError: If it doesn't run on a map of these dimensions.
         """
         weight = next(filter(Tensor.is_floating_point, self._weights()), self._map)
         if weight is not None:
             device = weight.device if self._map is None else self._map.device
             plugin.to(device=device, dtype=weight.dtype)
         plugin.train(self._model.training)
-        if self._map is None or self._map.dim() == 4:
+        if self._map is None:
+            return
+        dims, found = _dims_of(plugin), self._map.dim() - 2
+        if dims not in (None, found):
+            why = f"its convolutions take {dims} spatial dimensions, not {found}"
+            raise ConfigError(self._does_not_run(plugin, why))
+        if found == 2:
             return
         try:
             with no_trace(plugin):
                 plugin(self._map)
         except Exception as error:  # whatever a plugin raises for a shape
-            raise ConfigError(
-                f"{self.entry.key}: what {self._model_name} gives at "
-                f"{self.entry.place} is a tensor of shape {tuple(self._map.shape)}, on "
-                f"which {type(plugin).__name__} does not run ({error})"
-            ) from error
+            why = first_line(error)
+            raise ConfigError(self._does_not_run(plugin, why)) from error
+
+    def _does_not_run(self, plugin: nn.Module, why: str) -> str:
+        assert self._map is not None
+        return (
+            f"{self.entry.key}: what {self._model_name} gives at {self.entry.place} is "
+            f"a tensor of shape {tuple(self._map.shape)}, on which "
+            f"{type(plugin).__name__} does not run ({why})"
+        )
 
     def _weights(self) -> Iterator[Tensor]:
         """Yield the weights of the module before the plugin, then the model's."""
         if self.entry.after is not None:
             yield from self._model.get_submodule(self.entry.after).parameters()
         yield from self._model.parameters()
+
+
+def _dims_of(plugin: nn.Module) -> int | None:
+    """Return the spatial dimensions of a non-local block; None where a run tells.
+
+    Ours computes a 1x1 convolution as a matrix product, of which any map is a factor.
+    """
+    if not isinstance(plugin, _NonLocalNd | NonLocal1d | NonLocal2d | NonLocal3d):
+        return None
+    weight = getattr(plugin.conv_out.conv, "weight", None)  # of the user's conv_cfg
+    return None if weight is None else weight.dim() - 2

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -23,6 +24,15 @@ class PluggedContainer(PluggedModel):
         members = self._modules.items()
         return {n: m for n, m in members if m is not None and n not in plugins}
 
+    @contextmanager
+    def _members_only(self) -> Iterator[Any]:
+        """Yield the stock methods while the plugins, which they renumber, are out."""
+        plugins = {name: self._modules.pop(name) for name in self.plugin_names()}
+        try:
+            yield super()
+        finally:
+            self._modules.update(plugins)
+
     def __len__(self) -> int:
         """Return the number of members."""
         return len(self._members())
@@ -42,6 +52,29 @@ class PluggedContainer(PluggedModel):
         if isinstance(self, nn.Sequential):
             return nn.Sequential(OrderedDict(list(members.items())[index]))
         return nn.ModuleList(list(members.values())[index])
+
+    def __setitem__(self, index: Any, module: nn.Module) -> None:
+        """Set a member."""
+        if isinstance(self, nn.ModuleDict):
+            self.add_module(index, module)
+            return
+        with self._members_only() as stock:
+            stock.__setitem__(index, module)
+
+    def __delitem__(self, index: Any) -> None:
+        """Delete a member, or a slice of them, and number the others anew."""
+        with self._members_only() as stock:
+            stock.__delitem__(index)
+
+    def insert(self, index: int, module: nn.Module) -> Any:
+        """Insert a member before the one at ``index``."""
+        with self._members_only() as stock:
+            return stock.insert(index, module)
+
+    def clear(self) -> None:
+        """Remove all the members of a ModuleDict."""
+        with self._members_only() as stock:
+            stock.clear()
 
     def keys(self) -> KeysView[str]:
         """Return the members' names."""

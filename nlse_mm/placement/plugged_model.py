@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from .plugged_backbone import PluggedBackbone
-from .plugged_module import OwnForward
+from .plugged_module import OwnForward, replace_plugin
 
 
 class PluggedModel(OwnForward, PluggedBackbone):
@@ -69,6 +69,44 @@ class PluggedModel(OwnForward, PluggedBackbone):
                 f"{returns}, and a plugin was placed at output="
                 f"{max(self.output_plugins)} without a trial run"
             )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a module by the name of a plugin runs instead of it."""
+        # What a forward sets, such as a tensor, is compiled: it costs no search.
+        may_be = value is None or isinstance(value, nn.Module)
+        plugin = self._plugin(name) if may_be else None
+        super().__setattr__(name, value)
+        self._follow(name, plugin)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute; a plugin is no longer run."""
+        plugin = self._plugin(name)
+        super().__delattr__(name)
+        self._follow(name, plugin)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Add a child; one by the name of a plugin runs instead of it."""
+        plugin = self._plugin(name)
+        super().add_module(name, module)
+        self._follow(name, plugin)
+
+    def _plugin(self, name: str) -> nn.Module | None:
+        child = vars(self).get("_modules", {}).get(name)
+        return child if child is not None and name in self.plugin_names() else None
+
+    def _follow(self, name: str, plugin: nn.Module | None) -> None:
+        """Run what is now the child of a plugin's name, where ``plugin`` was run."""
+        now = self._modules.get(name) if plugin is not None else None
+        if plugin is None or now is plugin:
+            return
+        replace_plugin(self, plugin, now)
+        if now is None:
+            self.after_plugins = [n for n in self.after_plugins if n != name]
+            self.output_plugins = {
+                index: kept
+                for index, names in self.output_plugins.items()
+                if (kept := [n for n in names if n != name])
+            }
 
     def plugin_names(self) -> list[str]:
         """Return the names of the plugins placed here."""

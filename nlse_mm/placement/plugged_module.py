@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmcv.cnn import is_norm
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from .mixin import Mixin, mix_in
 
@@ -79,6 +80,14 @@ def append_plugin(model: nn.Module, path: str, plugin: nn.Module) -> None:
     module.plugins_after = tuple(sorted(after, key=lambda pair: pair[0]))
 
 
+def replace_plugin(model: nn.Module, plugin: nn.Module, by: nn.Module | None) -> None:
+    """Run another module, or none, wherever in ``model`` a plugin is run."""
+    for module in model.modules():
+        if isinstance(module, PluggedModule):
+            after = ((n, by if m is plugin else m) for n, m in module.plugins_after)
+            module.plugins_after = tuple((n, m) for n, m in after if m is not None)
+
+
 def _last_block(model: nn.Module, module: nn.Module) -> nn.Module | None:
     """Return the last block of a sequence, whose output is also the sequence's.
 
@@ -99,5 +108,7 @@ def _last_block(model: nn.Module, module: nn.Module) -> nn.Module | None:
 
 def is_replaced(module: nn.Module) -> bool:
     """Return whether it is a norm layer or a convolution, a deformable one as well."""
+    # By its class too: weight_norm makes the weight anew from other parameters.
     weight = module._parameters.get("weight")
-    return is_norm(module) or (weight is not None and weight.dim() > 2)
+    is_conv = isinstance(module, _ConvNd) or (weight is not None and weight.dim() > 2)
+    return is_norm(module) or is_conv

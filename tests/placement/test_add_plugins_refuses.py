@@ -4,12 +4,14 @@ import copy
 import subprocess
 import sys
 
+import mmcv.cnn
 import pytest
 import torch
 from plain_models import Children, ResNet, image, maps
 from plugged_models import NL
 from torch import nn
 
+import nlse_mm.plugins
 from nlse_mm import add_plugins
 from nlse_mm.errors import ConfigError
 
@@ -46,6 +48,15 @@ def test_a_wrong_place_is_refused(entry, said):
     model.unused, model.listed = nn.Sequential(nn.ReLU()), nn.ModuleList([nn.ReLU()])
     good = dict(cfg=NL, after="layer2")
     assert said in refused(model, [good, dict(cfg=NL, **entry)], image())
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm]
+)
+def test_a_convolution_of_another_parametrisation_is_no_place(wrap):
+    model = nn.Sequential(wrap(nn.Conv2d(3, 8, 3)), nn.ReLU())
+    said = refused(model, [dict(cfg=NL, after="0")], torch.rand(1, 3, 16, 16))
+    assert "norm layers and convolutions" in said
 
 
 @pytest.mark.parametrize(
@@ -93,10 +104,42 @@ def test_a_model_that_runs_all_its_children_is_refused():
     assert list(dict(model.named_children())) == ["stem", "head"]
 
 
-def test_a_plugin_for_other_dimensions_is_refused():
-    model = nn.Sequential(nn.Conv3d(3, 16, 3), nn.ReLU())
-    said = refused(model, [dict(cfg=NL, after="1")], torch.rand(1, 3, 4, 16, 24))
-    assert "(1, 16, 2, 14, 22), on which NonLocal2d does not run" in said
+@pytest.mark.parametrize("package", [nlse_mm.plugins, mmcv.cnn])
+@pytest.mark.parametrize("sub_sample", [False, True])
+@pytest.mark.parametrize(
+    ("block", "conv", "size", "shape"),
+    [
+        (1, nn.Conv2d, (16, 24), "(1, 16, 14, 22)"),
+        (3, nn.Conv2d, (16, 24), "(1, 16, 14, 22)"),
+        (2, nn.Conv3d, (4, 16, 24), "(1, 16, 2, 14, 22)"),
+        (2, nn.Conv1d, (16,), "(1, 16, 14)"),
+    ],
+)
+def test_a_plugin_for_other_dimensions_is_refused(
+    block, conv, size, shape, sub_sample, package
+):
+    model = nn.Sequential(conv(3, 16, 3), nn.ReLU())
+    cfg = dict(type=getattr(package, f"NonLocal{block}d"), sub_sample=sub_sample)
+    entry = dict(cfg=cfg, after="1", in_channels=16)
+    said = refused(model, [entry], torch.rand(1, 3, *size))
+    assert f"{shape}, on which NonLocal{block}d does not run" in said
+
+
+def test_a_plugin_of_other_dimensions_by_its_conv_cfg_is_placed():
+    model, x = nn.Sequential(nn.Conv3d(3, 16, 3)), torch.rand(1, 3, 4, 16, 24)
+    cfg = dict(type="nlse_mm.NonLocal2d", conv_cfg=dict(type="Conv3d"))
+    add_plugins(model, [dict(cfg=cfg, output=0)], x)
+    assert model(x).shape == (1, 16, 2, 14, 22)
+
+
+class Verbose(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no kernel runs\nhere\nor there")
+
+
+def test_of_an_error_of_many_lines_the_first_is_said():
+    said = refused(Verbose(), [dict(cfg=NL, output=0)], dict(a=1))
+    assert said.endswith("Verbose does not run on it (RuntimeError: no kernel runs)")
 
 
 class Launcher(nn.Module):
@@ -113,7 +156,7 @@ class Launcher(nn.Module):
 @pytest.mark.parametrize(
     ("around", "said"),
     [
-        (nn.DataParallel, "before it is wrapped"),
+        (nn.DataParallel, "and wrap that in DistributedDataParallel"),
         (lambda m: torch.compile(m, backend="eager"), "before it is wrapped"),
         (lambda m: torch.jit.trace(m.eval(), image()), "traced or scripted"),
         (lambda m: torch.fx.symbolic_trace(copy.deepcopy(m)), "traced or scripted"),
