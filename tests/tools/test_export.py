@@ -196,6 +196,45 @@ def test_what_is_no_detector_and_no_segmentor_is_refused(sentence_of, tmp_path):
 
 
 @needs_open_sizes
+def test_a_detector_without_a_backbone_names_its_parts_that_have_one(
+    sentence_of, tmp_path
+):
+    pytest.importorskip("mmdet")
+    config = tmp_path / "semi.py"
+    config.write_text(
+        f"_base_ = '{TINY / 'mask_rcnn_r18_nl.py'}'\n"
+        "model = dict(_delete_=True, type='SoftTeacher', "
+        "detector={{_base_.model}}, semi_train_cfg=dict(freeze_teacher=True))\n"
+    )
+    said = sentence_of(TOOL, config)
+    assert "semi.py is type='SoftTeacher', which has no backbone of its own, " in said
+    assert "only in its student and teacher: give the config of one of them" in said
+    assert "weights without the prefix student. or teacher." in said
+
+
+@needs_open_sizes
+def test_a_segmentor_without_encode_decode_is_refused(sentence_of, monkeypatch):
+    models = pytest.importorskip("mmseg.models")
+    monkeypatch.setattr(models.EncoderDecoder, "encode_decode", None)
+    said = sentence_of(TOOL, SEGMENTOR)
+    assert "is type='EncoderDecoder', which has no encode_decode of its own" in said
+
+
+@needs_open_sizes
+def test_a_config_without_a_default_scope_is_known_by_what_it_builds(export, tmp_path):
+    pytest.importorskip("mmdet")
+    config = tmp_path / "scoped.py"
+    config.write_text(
+        f"_base_ = '{TINY / 'mask_rcnn_r18_nl.py'}'\n"
+        "default_scope = None\n"
+        "model = dict(type='mmdet.MaskRCNN', "
+        "data_preprocessor=dict(type='mmdet.DetDataPreprocessor'))\n"
+    )
+    lines = dict(export(config, "--format", "pt2", *SMALL))
+    assert lines["output"].startswith("(1, 64, 16, 24), (1, 64, 8, 12), (1, 64, 4, 6)")
+
+
+@needs_open_sizes
 def test_another_models_checkpoint_is_refused(sentence_of, tmp_path):
     pytest.importorskip("mmseg")
     other = tmp_path / "other.pth"
