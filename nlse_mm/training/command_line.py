@@ -37,13 +37,26 @@ def add_cfg_options(
     parser.set_defaults(launcher="none", work_dir=own, local_rank=0)
 
 
-def add_output(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
-    """Add ``--output``, a path; ``--out`` is the same."""
-    parser.add_argument("--output", "--out", type=output_path, **kwargs)
+def add_output(
+    parser: argparse.ArgumentParser, is_folder: bool = False, **kwargs: Any
+) -> None:
+    """Add ``--output``, the path of a file or of a folder; ``--out`` is the same."""
+    kind = output_path if is_folder else output_file
+    parser.add_argument("--output", "--out", type=kind, **kwargs)
+
+
+def output_file(text: str) -> Path:
+    """Return an argument as the path of a file to write; its folder may be missing."""
+    path = output_path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file to write")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} is a file that can't be written to")
+    return path
 
 
 def output_path(text: str) -> Path:
-    """Return an argument as the path of a file to write; its folder may be missing."""
+    """Return an argument as a path in a folder that can be written to, or be made."""
     path = Path(text)
     folder = next(f for f in path.absolute().parents if f.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):

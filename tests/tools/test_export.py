@@ -12,7 +12,7 @@ import torch
 import verification
 from this_pytorch import needs_open_sizes
 
-from nlse_mm.ops import exported_softmax
+from nlse_mm.ops import exported_softmax, older_torch
 from nlse_mm.registry import MODELS
 
 TOOL = "deploy/export.py"
@@ -67,14 +67,14 @@ def test_a_file_of_another_value_ends_with_exit_code_1(
     launch, monkeypatch, capsys, no_peaks
 ):
     pytest.importorskip("mmseg")
-    write = pt2_file.write
+    record = pt2_file.record
 
-    def write_another(part, *rest):
+    def record_another(part, *rest):
         other = copy.deepcopy(part)
         other.segmentor.decode_head.conv_seg.bias[3] += 1e-3
-        write(other, *rest)
+        return record(other, *rest)
 
-    monkeypatch.setattr(pt2_file, "write", write_another)
+    monkeypatch.setattr(pt2_file, "record", record_another)
     command = (TOOL, SEGMENTOR, "--format", "pt2", *SMALL, "--verify")
     with pytest.raises(SystemExit) as ended:
         launch(*command)
@@ -95,6 +95,18 @@ def test_the_difference_is_that_of_the_output_that_differs_most():
     assert difference(0, 2) == difference(2, 1) == 2 / 8
     assert not difference(float("nan"), 0) <= 1e-5
     assert difference(0, torch.zeros(2, 2)) == float("inf")
+
+
+def test_an_output_of_zeros_differs_from_nothing_but_other_values():
+    def difference(value):
+        outputs = [torch.full((1, 2), value)], [torch.zeros(1, 2)]
+        return verification.difference(
+            *(lambda _, o=o: o for o in outputs), (1, 3, 2, 2)
+        )
+
+    assert difference(0.0) == 0
+    assert difference(1e-6) > 1
+    assert not difference(float("nan")) <= 1e-5
 
 
 @needs_open_sizes
@@ -153,6 +165,21 @@ def test_a_model_that_cannot_be_exported_says_why(sentence_of, tmp_path):
 
 
 @needs_open_sizes
+def test_a_file_that_cannot_be_written_is_not_left_half(sentence_of, monkeypatch):
+    pytest.importorskip("mmseg")
+
+    def fill_the_disk(program, path):
+        path.write_bytes(b"PK")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pt2_file, "save", fill_the_disk)
+    words = ("--format", "pt2", *SMALL, "--out", "new/model.pt2")
+    said = sentence_of(TOOL, SEGMENTOR, *words)
+    assert said.startswith("error: new/model.pt2 can't be written: OSError: [Errno 28]")
+    assert not list(Path("new").iterdir())
+
+
+@needs_open_sizes
 def test_what_a_block_warns_of_is_told(launch, capsys, monkeypatch):
     pytest.importorskip("mmseg")
     monkeypatch.setattr(exported_softmax, "may_be_linear", lambda: False)
@@ -182,8 +209,8 @@ def test_a_missing_package_is_named_with_its_command(
 
 
 def test_a_pytorch_that_is_too_old_is_refused(sentence_of, monkeypatch):
-    monkeypatch.delattr(torch.export, "Dim", raising=False)
-    assert "needs PyTorch 2.6 or newer" in sentence_of(TOOL, SEGMENTOR)
+    monkeypatch.setattr(older_torch, "TELLS_EXPORTS", False)
+    assert "needs PyTorch 2.7 or newer" in sentence_of(TOOL, SEGMENTOR)
 
 
 @needs_open_sizes
@@ -193,6 +220,45 @@ def test_what_is_no_detector_and_no_segmentor_is_refused(sentence_of, tmp_path):
     config.write_text("default_scope = 'mmdet'\nmodel = dict(type='ResNet', depth=18)")
     said = sentence_of(TOOL, config)
     assert "is type='ResNet', neither a detector of MMDetection nor a seg" in said
+
+
+@needs_open_sizes
+def test_a_detector_without_a_backbone_names_its_parts_that_have_one(
+    sentence_of, tmp_path
+):
+    pytest.importorskip("mmdet")
+    config = tmp_path / "semi.py"
+    config.write_text(
+        f"_base_ = '{TINY / 'mask_rcnn_r18_nl.py'}'\n"
+        "model = dict(_delete_=True, type='SoftTeacher', "
+        "detector={{_base_.model}}, semi_train_cfg=dict(freeze_teacher=True))\n"
+    )
+    said = sentence_of(TOOL, config)
+    assert "semi.py is type='SoftTeacher', which has no backbone of its own, " in said
+    assert "only in its student and teacher: give the config of one of them" in said
+    assert "weights without the prefix student. or teacher." in said
+
+
+@needs_open_sizes
+def test_a_segmentor_without_encode_decode_is_refused(sentence_of, monkeypatch):
+    models = pytest.importorskip("mmseg.models")
+    monkeypatch.setattr(models.EncoderDecoder, "encode_decode", None)
+    said = sentence_of(TOOL, SEGMENTOR)
+    assert "is type='EncoderDecoder', which has no encode_decode of its own" in said
+
+
+@needs_open_sizes
+def test_a_config_without_a_default_scope_is_known_by_what_it_builds(export, tmp_path):
+    pytest.importorskip("mmdet")
+    config = tmp_path / "scoped.py"
+    config.write_text(
+        f"_base_ = '{TINY / 'mask_rcnn_r18_nl.py'}'\n"
+        "default_scope = None\n"
+        "model = dict(type='mmdet.MaskRCNN', "
+        "data_preprocessor=dict(type='mmdet.DetDataPreprocessor'))\n"
+    )
+    lines = dict(export(config, "--format", "pt2", *SMALL))
+    assert lines["output"].startswith("(1, 64, 16, 24), (1, 64, 8, 12), (1, 64, 4, 6)")
 
 
 @needs_open_sizes
@@ -210,6 +276,10 @@ def test_another_models_checkpoint_is_refused(sentence_of, tmp_path):
         (["--format", "tflite"], "argument --format: invalid choice: 'tflite'"),
         (["--shape", "-800", "1344"], "argument --shape: -800 is not 1 or more"),
         (["--shape", "0", "8"], "argument --shape: 0 is not 1 or more"),
+        (["--tolerance", "nan"], "argument --tolerance: nan is not 0 or more"),
+        (["--tolerance=-1"], "argument --tolerance: -1 is not 0 or more"),
+        (["--tolerance", "x"], "argument --tolerance: invalid tolerance value: 'x'"),
+        (["--out", "."], "argument --output/--out: . is a folder, not a file to write"),
     ],
 )
 def test_a_wrong_flag_ends_in_a_sentence(words, sentence, launch, capsys):

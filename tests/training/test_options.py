@@ -122,3 +122,17 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, c
         f"argument --output/--out: {tmp_path}/file/table.md: {tmp_path}/file is not a "
     )
     assert f"{wrong}folder that can be written to" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_folder_is_refused_where_a_file_is_written(
+    tmp_path, capsys
+):
+    files, folders = ArgumentParser(), ArgumentParser()
+    add_output(files)
+    add_output(folders, is_folder=True)
+    words = ["--out", str(tmp_path)]
+    assert folders.parse_args(words).output == tmp_path
+    with pytest.raises(SystemExit) as ended:
+        files.parse_args(words)
+    assert ended.value.code == 2
+    assert f"{tmp_path} is a folder, not a file to write" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def name_of(sample: BaseDataElement, number: int) -> str:
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("config", help="the config file")
-    add_output(parser, required=True, help="folder for the images")
+    add_output(parser, is_folder=True, required=True, help="folder for the images")
     parser.add_argument("--number", type=int, default=20, help="images (20)")
     parser.add_argument("--seed", type=int, default=0, help="of the transforms (0)")
     add_cfg_options(parser)

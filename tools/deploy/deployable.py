@@ -7,6 +7,7 @@ import logging
 import warnings
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
@@ -50,9 +51,37 @@ class Logits(nn.Module):
         return self.segmentor.encode_decode(images, [dict(img_shape=images.shape[2:])])
 
 
-KINDS: tuple[tuple[Toolbox, str, Callable[[nn.Module], nn.Module]], ...] = (
-    (DETECTION, "BaseDetector", Features),
-    (SEGMENTATION, "BaseSegmentor", Logits),
+@dataclass(frozen=True)
+class Kind:
+    """Describe what can be exported of a toolbox's models.
+
+    Args:
+        toolbox: The toolbox.
+        base: The name of its models' base class.
+        needs: What such a model must have.
+        part: Makes of it what is exported.
+    """
+
+    toolbox: Toolbox
+    base: str
+    needs: str
+    part: Callable[[nn.Module], nn.Module]
+
+    def owns(self, model: nn.Module) -> bool:
+        """Return whether a model is of this kind, whatever scope its config has."""
+        return any(
+            cls.__name__ == self.base and self.toolbox.owns(cls)
+            for cls in type(model).__mro__
+        )
+
+    def fits(self, model: nn.Module) -> bool:
+        """Return whether a model is of this kind, with what is exported of it."""
+        return self.owns(model) and callable(getattr(model, self.needs, None))
+
+
+KINDS = (
+    Kind(DETECTION, "BaseDetector", "backbone", Features),
+    Kind(SEGMENTATION, "BaseSegmentor", "encode_decode", Logits),
 )
 
 
@@ -75,27 +104,36 @@ def build(args: Namespace) -> tuple[nn.Module, Config]:
     config, path = load_config(args), args.checkpoint
     if path is not None and not is_file_or_remote(path):
         raise ConfigError(f"the checkpoint {path} does not exist")
-    scope = config.get("default_scope")
-    with DefaultScope.overwrite_default_scope(scope):
+    with DefaultScope.overwrite_default_scope(config.get("default_scope")):
         model = MODELS.build(ConfigDict(config.model))
     model = revert_sync_batchnorm(model)
-    part = next((wrap for *of, wrap in KINDS if _is_a(model, scope, *of)), None)
-    if part is None:
-        raise ConfigError(
-            f"the model of {args.config} is type={config.model.type!r}, neither a "
-            f"detector of {DETECTION.title} nor a segmentor of {SEGMENTATION.title}"
-        )
+    kind = next((kind for kind in KINDS if kind.fits(model)), None)
+    if kind is None:
+        named = f"the model of {args.config} is type={config.model.type!r}"
+        raise ConfigError(f"{named}, {_why_not(model)}")
     if path is None:
         fill_with_random_weights(model)
     else:
         load_checked(model, path, config)
-    return part(model).eval().requires_grad_(False), config
+    return kind.part(model).eval().requires_grad_(False), config
 
 
-def _is_a(model: nn.Module, scope: str | None, toolbox: Toolbox, base: str) -> bool:
-    if scope != toolbox.scope:
-        return False
-    return isinstance(model, getattr(toolbox.module("models"), base))
+def _why_not(model: nn.Module) -> str:
+    kind = next((kind for kind in KINDS if kind.owns(model)), None)
+    if kind is None:
+        return (
+            f"neither a detector of {DETECTION.title} nor a segmentor of "
+            f"{SEGMENTATION.title}"
+        )
+    lacks = f"which has no {kind.needs} of its own"
+    inner = [name for name, part in model.named_children() if kind.fits(part)]
+    if not inner:
+        return lacks
+    prefixes = " or ".join(f"{name}." for name in inner)
+    return (
+        f"{lacks}, only in its {' and '.join(inner)}: give the config of one of them, "
+        f"and its weights without the prefix {prefixes}"
+    )
 
 
 def input_words(config: Config) -> str:

@@ -19,6 +19,7 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from contents import reason
@@ -28,6 +29,7 @@ from torch import nn
 from verification import verify
 
 from nlse_mm.errors import ConfigError, MissingPackageError
+from nlse_mm.ops.older_torch import TELLS_EXPORTS
 from nlse_mm.toolbox import installed
 from nlse_mm.training.command_line import (
     add_cfg_options,
@@ -45,8 +47,7 @@ def main() -> None:
     quiet()
     part, config = build(args)
     path = args.output or Path(f"{Path(args.config).stem}.{args.format}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(part, path, args)
+    save(record(part, args), path, args)
     report(path, input_words(config), args)
     if args.verify:
         verify(part, path, args)
@@ -66,10 +67,18 @@ def parse() -> argparse.Namespace:
     words = "compare the file with the model, and measure both"
     add("--verify", action="store_true", help=words)
     words = "difference that --verify accepts (%(default)s)"
-    add("--tolerance", type=float, default=1e-5, help=words)
+    add("--tolerance", type=tolerance, default=1e-5, help=words)
     add_output(parser, help="file to write (CONFIG'S-NAME.FORMAT)")
     add_cfg_options(parser)
     return parser.parse_args()
+
+
+def tolerance(text: str) -> float:
+    """Return an argument as a number of 0 or more."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return value
 
 
 def check_packages(args: argparse.Namespace) -> None:
@@ -78,9 +87,10 @@ def check_packages(args: argparse.Namespace) -> None:
     Raises:
         MissingPackageError: With the command that installs them.
     """
-    if not hasattr(getattr(torch.export, "Dim", None), "AUTO"):
+    # Before, our blocks are recorded with their maps.
+    if not TELLS_EXPORTS:
         raise MissingPackageError(
-            f"tools/deploy/export.py needs PyTorch 2.6 or newer, and this is "
+            f"tools/deploy/export.py needs PyTorch 2.7 or newer, and this is "
             f"{torch.__version__}"
         )
     file = FORMATS[args.format]
@@ -93,8 +103,8 @@ def check_packages(args: argparse.Namespace) -> None:
         )
 
 
-def write(part: nn.Module, path: Path, args: argparse.Namespace) -> None:
-    """Write the file.
+def record(part: nn.Module, args: argparse.Namespace) -> Any:
+    """Return the model as a program of the format.
 
     Raises:
         ConfigError: If the model can't be exported at these sizes.
@@ -105,7 +115,7 @@ def write(part: nn.Module, path: Path, args: argparse.Namespace) -> None:
         with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
             # What our blocks say, such as that a map of weights will be in the file.
             warnings.filterwarnings("always", module="nlse_mm")
-            FORMATS[args.format].write(part, images, path, args.dynamic)
+            program = FORMATS[args.format].record(part, images, args.dynamic)
     except Exception as error:  # whatever a foreign model raises
         raise ConfigError(
             f"the model of {args.config} can't be exported with --format "
@@ -114,6 +124,22 @@ def write(part: nn.Module, path: Path, args: argparse.Namespace) -> None:
         ) from error
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"warning: {message}", file=sys.stderr)
+    return program
+
+
+def save(program: Any, path: Path, args: argparse.Namespace) -> None:
+    """Write the file, or none.
+
+    Raises:
+        ConfigError: If it can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        FORMATS[args.format].save(program, path)
+    except Exception as error:  # PyTorch's writer raises no OSError
+        if path.is_file():
+            path.unlink()
+        raise ConfigError(f"{path} can't be written: {reason(error)}") from error
 
 
 def report(path: Path, words: str, args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The formats by name: each a module that writes, runs and reads its files."""
+"""The formats by name: each a module that records, writes, runs and reads."""
 
 from types import ModuleType
 

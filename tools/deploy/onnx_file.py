@@ -1,4 +1,4 @@
-"""Write, run and read ONNX files, by PyTorch's exporter on ``torch.export``."""
+"""Record, write, run and read ONNX files, by PyTorch's exporter on ``torch.export``."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ TO_WRITE = ("onnx", "onnxscript")
 TO_RUN = ("onnxruntime",)
 
 
-def write(part: nn.Module, images: Tensor, path: Path, dynamic: bool) -> None:
-    """Write ``part`` as a function of ``images``, weights in the same file."""
+def record(part: nn.Module, images: Tensor, dynamic: bool) -> Any:
+    """Return ``part`` as a program, a function of ``images``."""
     names = {0: "batch", 2: "height", 3: "width"}
     sizes = {i: torch.export.Dim(name) for i, name in names.items()}
     program: Any = torch.onnx.export(
@@ -27,6 +27,11 @@ def write(part: nn.Module, images: Tensor, path: Path, dynamic: bool) -> None:
     )
     for number, output in enumerate(program.model.graph.outputs):
         output.name = f"output_{number}"
+    return program
+
+
+def save(program: Any, path: Path) -> None:
+    """Write a program, weights in the same file."""
     program.save(str(path), external_data=False)
 
 

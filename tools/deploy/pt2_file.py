@@ -1,4 +1,4 @@
-"""Write, run and read PyTorch's own exported programs."""
+"""Record, write, run and read PyTorch's own exported programs."""
 
 import re
 from collections import Counter
@@ -10,15 +10,20 @@ import torch
 from contents import Contents, Run
 from torch import Tensor, nn
 from torch._ops import HigherOrderOperator, OpOverload
+from torch.export import ExportedProgram
 
 TO_WRITE: tuple[str, ...] = ()
 TO_RUN: tuple[str, ...] = ()
 
 
-def write(part: nn.Module, images: Tensor, path: Path, dynamic: bool) -> None:
-    """Write ``part`` as a function of ``images``."""
+def record(part: nn.Module, images: Tensor, dynamic: bool) -> ExportedProgram:
+    """Return ``part`` as a program, a function of ``images``."""
     sizes = (dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC),) if dynamic else None
-    program = torch.export.export(part, (images,), dynamic_shapes=sizes)
+    return torch.export.export(part, (images,), dynamic_shapes=sizes)
+
+
+def save(program: ExportedProgram, path: Path) -> None:
+    """Write a program."""
     torch.export.save(program, path)
 
 

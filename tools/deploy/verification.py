@@ -76,15 +76,16 @@ def other_shape(size: Sequence[int]) -> Shape:
 def difference(run: Run, reference: Run, shape: Shape) -> float:
     """Return the largest difference of any output, by that output's largest value.
 
-    NaN where one is in an output, infinity where a shape differs.
+    NaN where one is in an output, infinity where a shape differs, and 0 where an output
+    is zero in both.
     """
     images = random_images(shape)
     pairs = list(zip(run(images), reference(images), strict=True))
     if any(a.shape != b.shape for a, b in pairs):
         return math.inf
-    return float(
-        torch.stack([(a - b).abs().max() / b.abs().max() for a, b in pairs]).max()
-    )
+    tiny = torch.finfo(torch.float32).tiny
+    parts = [(a - b).abs().max() / b.abs().max().clamp(min=tiny) for a, b in pairs]
+    return float(torch.stack(parts).max())
 
 
 def times(runs: Sequence[Run], images: Tensor) -> list[float]:
