@@ -8,13 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .exported_map import may_be_linear, warn_of_map
-from .tracing import Recorder, recorder
 
-# Channels of the values whose sums exist at a time, in double precision. At 8,400
-# positions and 128 channels 32 took 41 MiB in PyTorch, leaving holes in the memory that
-# it holds, and 64 take 38; in onnxruntime 64 took 50, and 32 take 36.
-CHANNEL_CHUNK = 64
-CHANNEL_CHUNK_ONNX = 32
+# Channels of the values whose sums exist at a time, in double precision. With more,
+# allocators take much more than they have: with 64, at 8,400 positions, up to 46 MiB in
+# PyTorch and 50 in onnxruntime, in place of 36 and 31.
+CHANNEL_CHUNK = 16
 
 
 def exported_concatenation(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
@@ -32,9 +30,8 @@ def exported_concatenation(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     counts = _keys_above(-a, b)[..., None]  # (N, P, 1)
     keys, order = b.sort(dim=1, descending=True)  # (N, Q) each
     keys, order = keys[..., None].double(), order[..., None]  # (N, Q, 1) each
-    chunk = CHANNEL_CHUNK_ONNX if recorder() is Recorder.ONNX else CHANNEL_CHUNK
     means = []
-    for values in value.split(chunk, dim=2):  # (N, Q, chunk)
+    for values in value.split(CHANNEL_CHUNK, dim=2):  # (N, Q, chunk)
         terms = values.gather(1, order.expand_as(values)).double()  # (N, Q, chunk)
         total = _prefix_sums(terms, counts)  # (N, P, chunk)
         weighted = _prefix_sums(terms * keys, counts)  # (N, P, chunk)
