@@ -1,6 +1,7 @@
 """What several tests share: the active toolbox, and plugins whose effect is seen."""
 
 import logging
+import sys
 import warnings
 
 import pytest
@@ -26,6 +27,13 @@ def _log_again():
 
 
 @pytest.fixture(autouse=True)
+def _nothing_compiled():
+    """Dynamo compiles few versions of a function: other tests' are forgotten."""
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
+
+
+@pytest.fixture(autouse=True)
 def _same_random_numbers():
     torch.manual_seed(0)
 
@@ -37,6 +45,21 @@ def _single_precision():
     torch.backends.cudnn.allow_tf32 = False
     yield
     torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.fixture
+def conversion_log(monkeypatch):
+    """What converting MMCV's blocks logs: the level and the line of each."""
+    from nlse_mm.placement import first_batch, linear_non_local
+
+    said = []
+    for module in (linear_non_local, first_batch):
+        monkeypatch.setattr(
+            module,
+            "print_log",
+            lambda line, logger, level=logging.INFO: said.append((level, line)),
+        )
+    return said
 
 
 @pytest.fixture(params=["mmdet", "mmseg"])

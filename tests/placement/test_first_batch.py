@@ -25,7 +25,7 @@ NUMBERS = {
 
 @each_mode
 @pytest.mark.parametrize("training", [True, False])
-def test_one_line_says_what_the_first_batch_saves(mode, training, lines):
+def test_one_line_says_what_the_first_batch_saves(mode, training, conversion_log):
     model = nn.Sequential(*(Model(NonLocal2d(6, mode=mode)) for _ in range(2)))
     model[0].head = nn.Conv2d(6, 3, 1)
     half = NonLocal2d(6, mode=mode, sub_sample=True)  # 4 x 3 of 9 x 7 positions
@@ -37,7 +37,7 @@ def test_one_line_says_what_the_first_batch_saves(mode, training, lines):
     first, second = NUMBERS[mode], NUMBERS[mode] * 12 // P
     number = 4 * (first + second if training else first)
     kept = ", kept for the backward pass" if training else ""
-    assert lines == [
+    assert conversion_log == [
         (
             logging.INFO,
             "MMCV's non-local blocks that compute in linear memory: 2; saved in the "
@@ -49,7 +49,7 @@ def test_one_line_says_what_the_first_batch_saves(mode, training, lines):
 @pytest.mark.parametrize(
     ("dims", "keys"), [(1, 7), (2, 4 * 3), (3, 3 * 3 * 2)], ids=str
 )
-def test_the_size_is_that_of_the_weights_which_mmcv_stores(dims, keys, lines):
+def test_the_size_is_that_of_the_weights_which_mmcv_stores(dims, keys, conversion_log):
     model = Model(CLASSES[dims](6, sub_sample=True), dims)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(
@@ -64,7 +64,7 @@ def test_the_size_is_that_of_the_weights_which_mmcv_stores(dims, keys, lines):
     assert hook.__self__.stored == [2 * queries * keys * 4]
 
 
-def test_autocast_halves_the_size(lines):
+def test_autocast_halves_the_size(conversion_log):
     model = Model(NonLocal2d(6))
     use_linear_non_local(model)
     (hook,) = model.block._forward_pre_hooks.values()
@@ -85,7 +85,9 @@ def saved(model):
 
 @pytest.mark.parametrize("again", [copy.deepcopy, pickled, saved])
 @pytest.mark.parametrize("batches", [0, 1])
-def test_copies_compute_the_same_and_log_their_own_first_batch(again, batches, lines):
+def test_copies_compute_the_same_and_log_their_own_first_batch(
+    again, batches, conversion_log
+):
     model = Model(NonLocal2d(6))
     use_linear_non_local(model)
     for _ in range(batches):
@@ -94,10 +96,10 @@ def test_copies_compute_the_same_and_log_their_own_first_batch(again, batches, l
     assert type(other.block) is type(model.block)
     assert torch.equal(other(image()), model(image()))
     assert not other.block._forward_pre_hooks
-    assert len(lines) == 2 - batches
+    assert len(conversion_log) == 2 - batches
 
 
-def test_a_batch_that_failed_is_not_counted(lines):
+def test_a_batch_that_failed_is_not_counted(conversion_log):
     model = Model(NonLocal2d(6))
     use_linear_non_local(model)
     head, model.head = model.head, None
@@ -108,7 +110,7 @@ def test_a_batch_that_failed_is_not_counted(lines):
     (hook,) = model.block._forward_pre_hooks.values()
     model(image())
     assert hook.__self__.stored == [2 * P * P * 4]
-    assert len(lines) == 1
+    assert len(conversion_log) == 1
 
 
 @pytest.mark.parametrize("model", [3, None, [nn.Linear(1, 1)]], ids=str)

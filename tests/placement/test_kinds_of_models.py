@@ -73,7 +73,6 @@ def test_an_output_counts_what_the_model_returns(how, output):
 @needs_compiled_type
 @pytest.mark.parametrize("how", HOW)
 def test_what_a_compiled_model_returns_is_of_its_class(how):
-    torch._dynamo.reset()  # of what other tests compiled: it allows a few versions
     model = nn.Sequential(nn.Conv2d(3, 8, 3), Returns(HOW[how]))
     x = image()
     add_plugins(model, [dict(cfg=DOUBLE, output=1)], x)

@@ -143,14 +143,16 @@ def patched(channels):
 
 
 @pytest.mark.parametrize("make", [OwnForward, OwnFunction, OwnChild, patched])
-def test_a_block_that_computes_something_else_is_left_alone_and_named(make, lines):
+def test_a_block_that_computes_something_else_is_left_alone_and_named(
+    make, conversion_log
+):
     model = nn.Sequential(Model(make(6)), NonLocal2d(2))
     block, x = model[0].block, image()
     cls, expected = type(block), model(x)
     assert use_linear_non_local(model) == 1
     assert type(block) is cls
     torch.testing.assert_close(model(x), expected)
-    ((_, line),) = lines
+    ((_, line),) = conversion_log
     assert line.endswith(
         f"; left alone, as they compute in their own way: 0.block ({cls.__name__})"
     )
@@ -180,7 +182,7 @@ def test_its_weights_are_initialised_as_mmcv_does(norm):
         assert all(torch.equal(expected[k], v) for k, v in linear.state_dict().items())
 
 
-def test_twice_is_once(lines):
+def test_twice_is_once(conversion_log):
     model = Model(NonLocal2d(6))
     assert use_linear_non_local(model) == 1
     cls = type(model.block)
@@ -189,20 +191,20 @@ def test_twice_is_once(lines):
     model(image())
     assert use_linear_non_local(model) == 1
     model(image())
-    assert len(lines) == 1
+    assert len(conversion_log) == 1
     model.more = NonLocal2d(6)
     assert use_linear_non_local(model) == 2
     model.forward = lambda x: model.more(model.stem(x))
     model(image())
-    assert len(lines) == 2
+    assert len(conversion_log) == 2
 
 
-def test_a_model_without_blocks_is_warned_of(lines):
+def test_a_model_without_blocks_is_warned_of(conversion_log):
     assert use_linear_non_local(nn.Linear(2, 2)) == 0
     assert use_linear_non_local(OwnForward(2)) == 0
     why = "no mmcv.cnn.NonLocal1d, NonLocal2d or NonLocal3d to convert in "
     own = "; left alone, as they compute in their own way: the model (OwnForward)"
-    assert lines == [
+    assert conversion_log == [
         (logging.WARNING, f"{why}Linear"),
         (logging.WARNING, f"{why}OwnForward{own}"),
     ]
@@ -238,7 +240,7 @@ def test_sync_bn_may_come_before_or_after(before):
     assert_same(model(image()), expected)
 
 
-def test_a_ddp_wrapper_made_before_averages_its_gradients(tmp_path, lines):
+def test_a_ddp_wrapper_made_before_averages_its_gradients(tmp_path, conversion_log):
     plain = Model(NonLocal2d(6))
     model = copy.deepcopy(plain)
     dist.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
@@ -261,10 +263,10 @@ def test_a_ddp_wrapper_made_before_averages_its_gradients(tmp_path, lines):
     expected = step(plain, image())
     for name, parameter in model.named_parameters():
         assert_same(parameter.grad, expected[name])
-    assert len(lines) == 1
+    assert len(conversion_log) == 1
 
 
-def test_a_model_compiled_before_computes_as_ours_after(lines):
+def test_a_model_compiled_before_computes_as_ours_after(conversion_log):
     torch._dynamo.reset()
     graphs = []
 
@@ -283,7 +285,7 @@ def test_a_model_compiled_before_computes_as_ours_after(lines):
     if HAS_CUSTOM_OPS:  # PyTorch 2.1 keeps its graph, and has the formula in any
         assert len(graphs) > 1
         assert not any("softmax(" in code for code in graphs[1:])
-    ((_, line),) = lines
+    ((_, line),) = conversion_log
     assert "saved in the first batch: unknown, since" in line
 
 
