@@ -138,17 +138,22 @@ class NonLocal3d(_NonLocalNd):
         if self.axis == "spacetime":
             return super().attention(x, positions)
         self._check_size(x)
+        wants_all = positions is None
         if positions is None:
             positions = torch.arange(x[0, 0].numel(), device=x.device)
         frame = positions.div(x.shape[3] * x.shape[4], rounding_mode="floor")
         place = positions % (x.shape[3] * x.shape[4])
         group, member = (frame, place) if self.axis == "space" else (place, frame)
-        # Of the groups that are asked for only, each with all of its queries.
-        group, at = group.unique(return_inverse=True)
-        query, key, _ = (t[:, group] for t in self._groups(x))  # (N, groups, S, D)
-        weights = self._pair_weights(query.flatten(0, 1), key.flatten(0, 1))
-        weights = weights.unflatten(0, (-1, len(group)))  # (N, groups, S, Q)
-        return weights[:, at, member][:, None]  # (N, 1, len(positions), Q)
+        query, key, _ = self._groups(x)  # (N, G, S, D), (N, G, Q, D)
+        if wants_all:
+            weights = self._pair_weights(query.flatten(0, 1), key.flatten(0, 1))
+            weights = weights.unflatten(0, query.shape[:2])  # (N, G, S, Q)
+            return weights[:, group, member][:, None]  # (N, 1, len(positions), Q)
+        # Each query with the keys of its group: (N len(positions), 1 or Q, D).
+        query, key = query[:, group, member].flatten(0, 1)[:, None], key[:, group]
+        weights = self._pair_weights(query, key.flatten(0, 1))
+        weights = weights.unflatten(0, key.shape[:2])  # (N, len(positions), 1, Q)
+        return weights.transpose(1, 2)  # (N, 1, len(positions), Q)
 
     @property
     def _keys_are_queries(self) -> bool:

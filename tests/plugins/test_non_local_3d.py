@@ -145,7 +145,7 @@ def test_attention_has_the_keys_of_the_axis_in_their_order(kwargs, keys):
 
 
 @pytest.mark.parametrize("axis", AXES[1:])
-def test_attention_at_a_point_makes_the_weights_of_its_group_only(axis):
+def test_attention_at_a_point_makes_no_other_weights(axis):
     block = at_work(axis=axis)
     sizes = []
 
@@ -155,7 +155,7 @@ def test_attention_at_a_point_makes_the_weights_of_its_group_only(axis):
 
     block._pair_weights = noted
     block.attention(torch.randn(1, *SIZE[1:], **F64), torch.tensor([23]))
-    assert sizes == [(1, 20, 20) if axis == "space" else (1, 3, 3)]
+    assert sizes == [(1, 1, 20) if axis == "space" else (1, 1, 3)]
 
 
 @pytest.mark.parametrize("axis", AXES)
