@@ -177,6 +177,9 @@ def test_a_file_that_cannot_be_written_is_not_left_half(sentence_of, monkeypatch
     said = sentence_of(TOOL, SEGMENTOR, *words)
     assert said.startswith("error: new/model.pt2 can't be written: OSError: [Errno 28]")
     assert not list(Path("new").iterdir())
+    Path("new/model.pt2").write_text("an earlier one")
+    sentence_of(TOOL, SEGMENTOR, *words)
+    assert [file.read_text() for file in Path("new").iterdir()] == ["an earlier one"]
 
 
 @needs_open_sizes

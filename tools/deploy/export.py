@@ -128,17 +128,19 @@ def record(part: nn.Module, args: argparse.Namespace) -> Any:
 
 
 def save(program: Any, path: Path, args: argparse.Namespace) -> None:
-    """Write the file, or none.
+    """Write the file whole, or leave what was there.
 
     Raises:
         ConfigError: If it can't be written.
     """
+    part = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        FORMATS[args.format].save(program, path)
+        FORMATS[args.format].save(program, part)
+        part.replace(path)
     except Exception as error:  # PyTorch's writer raises no OSError
-        if path.is_file():
-            path.unlink()
+        if part.is_file():
+            part.unlink()
         raise ConfigError(f"{path} can't be written: {reason(error)}") from error
 
 
