@@ -1,15 +1,13 @@
-"""What several tests share: the active toolbox, and plugins whose effect is seen."""
+"""What several tests share: the active toolbox, and a plugin whose effect is seen."""
 
 import logging
 import sys
 import warnings
 
+import affine_plugin  # noqa: F401 (registers nlse_mm.Affine)
 import pytest
 import torch
 from mmengine.registry import DefaultScope
-from torch import nn
-
-from nlse_mm.registry import MODELS
 
 warnings.filterwarnings("ignore")
 
@@ -75,19 +73,3 @@ def in_mmdet():
     pytest.importorskip("mmdet")
     with DefaultScope.overwrite_default_scope("mmdet"):
         yield
-
-
-@MODELS.register_module()
-class Affine(nn.Module):
-    """``scale * x + shift``: a plugin whose place and order show in the output."""
-
-    _abbr_ = "affine"
-
-    def __init__(self, in_channels: int, scale: float = 1.0, shift: float = 0.0):
-        super().__init__()
-        self.in_channels = in_channels
-        self.scale = nn.Parameter(torch.tensor(scale))
-        self.shift = shift
-
-    def forward(self, x):
-        return self.scale * x + self.shift
