@@ -32,13 +32,18 @@ def openmmlab() -> Iterator[Finding]:
         if package is MMCV and find_spec("mmcv"):
             yield _operators()
     install_stand_ins()
-    found = {t: _package(t, (t.name, f"{t.name}.models")) for t in TOOLBOXES}
+    found = {t: _package(t, _modules(t)) for t in TOOLBOXES}
     yield from found.values()
     extended = [t for t in TOOLBOXES if t.extended]
     if all(found[t].mark == "missing" for t in extended):
         stock = [f"{t.title} ({pip_install(t)})" for t in extended]
         text = f"none is installed; nlse_mm extends {' or '.join(stock)}"
         yield Finding(SECTION, "broken", "toolboxes", text)
+
+
+def _modules(toolbox: Package) -> tuple[str, ...]:
+    # MMEngine imports what is called utils before it looks for a toolbox's names.
+    return toolbox.name, f"{toolbox.name}.utils", f"{toolbox.name}.models"
 
 
 def _package(package: Package, modules: tuple[str, ...]) -> Finding:

@@ -81,7 +81,7 @@ TOOLBOXES = (
         "video: nlse_mm.ResNet3d and nlse_mm.ResNet3dSlowOnly",
         extended=True,
         # It asks for opencv-contrib-python, which overwrites opencv-python's files.
-        pip_words="--no-deps {} einops",
+        pip_words="--no-deps {} einops importlib_metadata zipp",
         lacks="models.localizers.drn.drn",
         issue="open-mmlab/mmaction2#2714",
     ),

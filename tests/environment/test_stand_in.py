@@ -21,7 +21,8 @@ def release(site):
     """A package of MMAction2's name that imports what it lacks."""
     models = site / "mmaction" / "models"
     (models / "localizers").mkdir(parents=True)
-    for folder in (models.parent, models / "localizers"):
+    (models.parent / "utils").mkdir()
+    for folder in (models.parent, models.parent / "utils", models / "localizers"):
         (folder / "__init__.py").touch()
     (models / "__init__.py").write_text(IMPORTS)
     return models
@@ -58,6 +59,15 @@ def test_the_page_says_what_is_stood_in_for(release, run):
     assert SAID in line
 
 
+def test_the_page_finds_what_the_rest_of_it_needs_and_is_missing(release, run):
+    (release.parent / "utils" / "__init__.py").write_text("import no_such_package")
+    done = run("-m", "nlse_mm")
+    (line,) = (x for x in done.stdout.splitlines() if x.split()[1:2] == ["mmaction"])
+    assert line.split()[0] == "broken"
+    assert "mmaction.utils can't be imported" in line
+    assert "No module named 'no_such_package'" in line
+
+
 def test_the_stand_in_refuses_to_be_built(release, run):
     code = "import nlse_mm.registry, mmaction.models as m\nm.DRN(1)"
     done = run("-c", code)
@@ -87,5 +97,5 @@ def test_mmaction_that_is_not_installed_ends_in_a_sentence(run):
     )
     assert done.stdout.splitlines()[-1] == (
         "mmaction.ResNet3d is not found: mmaction isn't installed: pip install "
-        "--no-deps mmaction2 einops"
+        "--no-deps mmaction2 einops importlib_metadata zipp"
     )
