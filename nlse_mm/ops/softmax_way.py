@@ -21,6 +21,9 @@ def softmax_way(
 ) -> Way:
     """Choose the way: flash on a GPU, in 16 bits, with D = E <= 256; else blocks.
 
+    PyTorch doesn't refuse what its flash kernel can't count: more than 65,535 images
+    end in an invalid configuration (pytorch/pytorch#146704), and its backward pass
+    indexes images times queries times channels, padded, in 32 bits.
     Flash is only to be tried: whether it takes them, PyTorch says of the very tensors,
     on some cards not above 192 channels with gradients. Channels are padded to
     multiples of 8 by PyTorch itself. No other kernel is tried: the memory-efficient one
@@ -42,6 +45,7 @@ def softmax_way(
         'BLOCKS'
     """
     is_half = dtype in (torch.float16, torch.bfloat16)
-    if device == "cuda" and is_half and d == e <= 256 and min(n, p, q, d) > 0:
-        return Way.FLASH
-    return Way.BLOCKS
+    if device != "cuda" or not is_half or not d == e <= 256 or min(n, p, q, d) == 0:
+        return Way.BLOCKS
+    indexed = n * -(-p // 128) * 128 * max(d, 32)
+    return Way.FLASH if n < 2**16 and indexed <= 2**31 else Way.BLOCKS

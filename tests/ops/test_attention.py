@@ -276,6 +276,21 @@ def test_flash_is_tried_where_no_size_or_dtype_forbids_it(device, dtype):
     assert tried == wanted
 
 
+@pytest.mark.parametrize(
+    ("size", "channels", "way"),
+    [
+        ((65_535, 4, 4), 64, Way.FLASH),  # attention along the frames of many pixels
+        ((65_536, 4, 4), 64, Way.BLOCKS),
+        ((4096, 4096, 9), 128, Way.FLASH),  # exactly 2**31
+        ((4096, 4097, 9), 128, Way.BLOCKS),  # queries are padded to multiples of 128
+        ((16_384, 4096, 9), 32, Way.FLASH),
+        ((16_385, 4096, 9), 8, Way.BLOCKS),  # and channels to 32
+    ],
+)
+def test_flash_is_not_tried_beyond_what_its_kernels_count(size, channels, way):
+    assert softmax_way("cuda", torch.bfloat16, *size, channels, channels) is way
+
+
 @pytest.mark.parametrize("channels", [8, 9, 58])
 @pytest.mark.skipif(
     not hasattr(torch.nn, "attention"), reason="this PyTorch has no torch.nn.attention"
