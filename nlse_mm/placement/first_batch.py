@@ -15,6 +15,8 @@ from nlse_mm.ops.older_torch import is_compiling
 from nlse_mm.ops.precision import common_dtype
 from nlse_mm.ops.tracing import is_recording
 
+from .no_trace import in_trial_run
+
 
 class FirstBatch:
     """Add up what MMCV's blocks would store, and log it when the model returns.
@@ -47,13 +49,13 @@ class FirstBatch:
     def add(self, block: nn.Module, args: Any, kwargs: Any) -> None:
         """Note the size of what a block is given."""
         x: Tensor = next(iter((*args, *kwargs.values())))
-        if not is_compiling() and not is_recording(x):
+        if not is_compiling() and not is_recording(x) and not in_trial_run():
             self.stored.append(bytes_of_weights(block, x))
             self.is_training = torch.is_grad_enabled()
 
     def returned(self, *_: Any) -> None:
         """Log when the model returns from a batch that it computed."""
-        if not is_compiling() and not is_recording():
+        if not is_compiling() and not is_recording() and not in_trial_run():
             self.log()
 
     def log(self) -> None:

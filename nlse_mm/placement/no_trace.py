@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+
+_in_trial_run = ContextVar("_in_trial_run", default=False)
 
 
 @contextmanager
@@ -16,12 +19,14 @@ def no_trace(model: nn.Module) -> Iterator[None]:
     wanted = {p: p.requires_grad for p in model.parameters()}
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     buffers = _buffers(model)
+    token = _in_trial_run.set(True)
     with torch.random.fork_rng(devices=sorted(devices)), torch.no_grad():
         for module in modes:
             module.training = False
         try:
             yield
         finally:
+            _in_trial_run.reset(token)
             for module, mode in modes.items():
                 module.training = mode
             for parameter, requires_grad in wanted.items():
@@ -30,6 +35,11 @@ def no_trace(model: nn.Module) -> Iterator[None]:
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
                 module._buffers[name] = buffer
+
+
+def in_trial_run() -> bool:
+    """Return whether what runs is a trial, and no batch of the user's."""
+    return _in_trial_run.get()
 
 
 def _buffers(model: nn.Module) -> list[tuple[nn.Module, str, Tensor, Tensor]]:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 import nlse_mm
 from nlse_mm.analysis import attention_blocks
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
+from nlse_mm.placement.add_plugins import add_plugins
 from nlse_mm.placement.linear_non_local import use_linear_non_local
 
 CLOSE = dict(rtol=1e-5, atol=1e-5)
@@ -197,6 +198,17 @@ def test_twice_is_once(conversion_log):
     model.forward = lambda x: model.more(model.stem(x))
     model(image())
     assert len(conversion_log) == 2
+
+
+def test_a_trial_run_of_add_plugins_is_no_first_batch(conversion_log):
+    model = Model(NonLocal2d(6))
+    use_linear_non_local(model)
+    se = dict(type="nlse_mm.SELayer", reduction=2)
+    add_plugins(model, [dict(cfg=se, after="block")], image())
+    assert conversion_log == []
+    model(image())
+    ((_, line),) = conversion_log
+    assert "saved in the first batch: 0." in line
 
 
 def test_a_model_without_blocks_is_warned_of(conversion_log):
