@@ -1,10 +1,13 @@
-"""The images of a data set, and which classes each one shows."""
+"""The images of a data set, which classes each one shows, and how one is read."""
 
 import argparse
 import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from nlse_mm.errors import ConfigError
 
@@ -45,6 +48,20 @@ def find_images(args: argparse.Namespace) -> list[Image]:
         raise ConfigError(f"{data} has no image; it should be {DATA_HELP}")
     number = min(number or len(images), len(images))
     return [images[i * len(images) // number] for i in range(number)]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image (H, W, 3) in RGB.
+
+    Raises:
+        ConfigError: If it can't be read.
+    """
+    if not path.is_file():
+        raise ConfigError(f"the image {path} does not exist")
+    image = cv2.imread(str(path))  # BGR
+    if image is None:
+        raise ConfigError(f"the image {path} can't be read")
+    return image[..., ::-1].copy()
 
 
 def by_frequency(images: list[Image]) -> list[str]:

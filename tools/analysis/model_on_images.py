@@ -5,10 +5,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-from images import Image
+from images import Image, read_image
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement
@@ -68,20 +66,6 @@ def _drop_labels(config: Config) -> None:
         for step in config.test_pipeline
         if not issubclass(transforms.get(step["type"]), LoadAnnotations)
     ]
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image (H, W, 3) in RGB.
-
-    Raises:
-        ConfigError: If it can't be read.
-    """
-    if not path.is_file():
-        raise ConfigError(f"the image {path} does not exist")
-    image = cv2.imread(str(path))  # BGR
-    if image is None:
-        raise ConfigError(f"the image {path} can't be read")
-    return image[..., ::-1].copy()
 
 
 def run(model: nn.Module, path: Path) -> BaseDataElement:

@@ -26,7 +26,8 @@ from arguments import (
     save_figure,
 )
 from attention_figure import draw
-from model_on_images import load_model, read_image, run
+from images import read_image
+from model_on_images import load_model, run
 from torch import nn
 
 from nlse_mm.analysis import (
