@@ -48,6 +48,7 @@ DATA = {
     r"_coco-panoptic$": "COCO panoptic",
     r"_cityscapes$": "Cityscapes",
     r"_ade20k$": "ADE20K",
+    r"_kinetics400$": "Kinetics-400",
     r"": "COCO",
 }
 

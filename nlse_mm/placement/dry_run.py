@@ -18,13 +18,13 @@ class DryRun:
     numbers and training modes are as before.
 
     Args:
-        model: Any with an ``example``; else a built backbone, which takes images, or
-            neck, which takes maps.
+        model: Any with an ``example``; else a built backbone, which takes images or
+            clips, or neck, which takes maps.
         paths: Modules whose outputs are captured.
         in_channels: As the model's argument: of the images, or of each map.
         img_size: A size (H, W) that the model is made for, and may insist on.
         example: What the model takes: a tensor, or a tuple of positional inputs. None
-            to try small images and maps.
+            to try small images, clips and maps.
 
     Raises:
         ConfigError: If the model doesn't run on the example, or on none of the inputs
@@ -46,8 +46,11 @@ class DryRun:
         # Small first: most models with an img_size take others as well, and faster.
         sizes = (SIZES[0], *((img_size,) if img_size else ()), *SIZES[1:])
         given = example is not None
+        volumes = any(p.dim() == 5 for p in model.parameters())
         trials: Iterator[Trial] = (
-            iter([of_example(example)]) if given else guesses(in_channels, sizes)
+            iter([of_example(example)])
+            if given
+            else guesses(in_channels, sizes, volumes)
         )
         modules = {path: model.get_submodule(path) for path in paths}
         first = None
@@ -70,10 +73,12 @@ class DryRun:
             raise ConfigError(
                 f"example={_shape(example)}: {name} does not run on it {why}"
             ) from first
+        tried = f"images or maps of {sizes[0]} to {sizes[-1]} pixels"
+        if volumes:
+            tried = "clips of 8 or 16 frames"
         raise ConfigError(
-            f"{name} did not run on images or maps of "
-            f"{sizes[0]} to {sizes[-1]} pixels, so a plugin's channels can't be found "
-            f"by a trial {why}"
+            f"{name} did not run on {tried}, so a plugin's channels can't be found by "
+            f"a trial {why}"
         ) from first
 
     def why_no_map(self, out: Any, in_channels: int | None = None) -> str | None:

@@ -1,6 +1,6 @@
 """What a model is given in its trial run: a user's example, or small images and maps.
 
-Shapes: N batch, C channels, H height, W width.
+Shapes: N batch, C channels, T frames, H height, W width.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_map
 # (H, W) in pixels. Not square where that works, to tell (N, C, H, W) from (N, H, W, C);
 # larger for models that shrink more, square for those with a fixed size.
 SIZES = ((64, 96), (128, 192), (224, 224), (256, 256), (512, 512))
+# (T, H, W) of clips: small, what C3D insists on, and what those of a fixed size do.
+CLIPS = ((8, 64, 96), (16, 64, 96), (16, 112, 112), (8, 224, 224), (16, 224, 224))
 # A neck with one number of channels doesn't define of how many maps. DyHead returns as
 # many as it takes, whatever their number; it stands behind a pyramid of five.
 _NUMBERS_OF_MAPS = (5, 4, 3, 1, 2, 6)
@@ -22,9 +24,35 @@ Trial = tuple[tuple[int, int] | None, tuple[Any, ...]]
 
 
 def guesses(
+    in_channels: int | Sequence[int] | None,
+    sizes: Sequence[tuple[int, int]],
+    volumes: bool = False,
+) -> Iterator[Trial]:
+    """Yield what to try on a backbone or neck of which only the channels are known.
+
+    Args:
+        in_channels: Of the images, or of each map.
+        sizes: (H, W) of the images, in pixels.
+        volumes: Whether clips come first. One of a single channel would be an image
+            (C, T, H, W) of its own to 3D convolutions.
+    """
+    clips = _clips(3 if isinstance(in_channels, Sequence) else in_channels or 3)
+    if volumes:
+        yield from clips
+    yield from _images_and_maps(in_channels, sizes)
+    yield from clips  # none is left if they came first
+
+
+def _clips(channels: int) -> Iterator[Trial]:
+    """Yield clips, then one whose frames are the images of a batch."""
+    for size in CLIPS:
+        yield size[1:], (torch.zeros(1, channels, *size),)  # (1, C, T, H, W)
+    yield SIZES[0], (torch.zeros(16, channels, *SIZES[0]),)  # (N T, C, H, W)
+
+
+def _images_and_maps(
     in_channels: int | Sequence[int] | None, sizes: Sequence[tuple[int, int]]
 ) -> Iterator[Trial]:
-    """Yield what to try on a backbone or neck of which only the channels are known."""
     if isinstance(in_channels, Sequence):
         for size in SIZES[1:]:
             maps = _pyramid(in_channels, size)

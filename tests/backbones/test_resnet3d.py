@@ -189,17 +189,29 @@ def test_published_non_local_checkpoints_load_and_give_their_values(mode):
         torch.testing.assert_close(both.eval()(x), theirs(x), rtol=1e-5, atol=1e-5)
 
 
-def test_2d_weights_inflate_as_in_mmaction(named):
-    plain = randomised(MODELS.build(dict(type="mmseg.ResNet", depth=18)))
-    given = dict(base_channels=64, pretrained=named(plain.state_dict()))
-    theirs = build(scope="mmaction", **given)
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("ResNet3d", dict(depth=18)),
+        ("ResNet3d", dict(C2D, depth=50)),
+        ("ResNet3d", dict(depth=50, inflate_style="3x3x3")),
+        ("ResNet3dSlowOnly", dict(depth=50)),
+    ],
+)
+def test_2d_weights_inflate_as_in_mmaction(named, name, given):
+    plain = dict(type="mmseg.ResNet", depth=given["depth"], base_channels=8)
+    plain = randomised(MODELS.build(dict(plain, stem_channels=8)))
+    given = dict(given, base_channels=8, pretrained=named(plain.state_dict()))
+    theirs = build(name, scope="mmaction", **given)
     theirs.init_weights()
-    ours = build(plugins=[entry(stages=(False, True, False, False))], **given)
+    ours = build(name, [entry(stages=(False, True, False, False))], **given)
     ours.init_weights()
     found = ours.state_dict()
     for key, value in theirs.state_dict().items():
         assert torch.equal(found[key], value), key
-    x = clip(2)
+    kernel = plain.layer2[0].conv2.weight
+    assert torch.allclose(found["layer2.0.conv2.conv.weight"].sum(2), kernel)
+    x = clip(2, 64)
     with torch.no_grad():
         assert torch.equal(ours.eval()(x), stock_output(theirs, x, False))
 

@@ -10,6 +10,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 LEAVES = sorted(
     p for p in CONFIGS.rglob("*.py") if "_base_" not in p.relative_to(CONFIGS).parts
 )
+CHILDREN = ("nonlocal_block", "non_local_block", "nl_block", "se_layer")
 NAMES = [p.relative_to(CONFIGS).with_suffix("").as_posix() for p in LEAVES]
 
 
@@ -26,9 +27,7 @@ def test_it_builds(leaf, read_config):
     ours = ("nlse_mm.NonLocal", "nlse_mm.SE", "nlse_mm.NLHead")
     plugged = any(name in str(config.model.to_dict()) for name in ours)
     added = [
-        n
-        for n, _ in model.named_modules()
-        if n.split(".")[-1].startswith(("nonlocal_block", "nl_block", "se_layer"))
+        n for n, _ in model.named_modules() if n.split(".")[-1].startswith(CHILDREN)
     ]
     assert bool(added) == plugged
 
@@ -49,4 +48,4 @@ def test_it_is_a_short_difference_from_its_base(leaf):
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
 def test_its_scope_stays_the_toolboxs(leaf, read_config):
-    assert read_config(leaf).default_scope in ("mmdet", "mmseg")
+    assert read_config(leaf).default_scope in ("mmdet", "mmseg", "mmaction")

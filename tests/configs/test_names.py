@@ -16,9 +16,15 @@ ALGORITHMS = {  # types of model and head
     ("EncoderDecoder", "FCNHead"): "fcn",
     ("EncoderDecoder", "ASPPHead"): "deeplabv3",
     ("EncoderDecoder", "nlse_mm.NLHead"): "nlhead",
+    ("Recognizer3D", "I3DHead"): "i3d",
 }
-BACKBONES = dict(ResNet="r", ResNeXt="x", Net="senet", SelfAttentionNet="sa")
+USUAL = dict(keypoint_rcnn=25, i3d=100, c2d=100)  # epochs; else Detectron2's 1x
+BACKBONES = dict(
+    ResNet="r", ResNet3d="r", ResNeXt="x", Net="senet", SelfAttentionNet="sa"
+)
 BACKBONES |= dict(SwinTransformer="swin-t", HRNet="hrnetv2p-w18")
+NON_LOCAL = ("nlse_mm.NonLocal2d", "nlse_mm.NonLocal3d")
+HEADS = ("roi_head", "decode_head", "cls_head")  # of which a model has one
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 POSITIONS = {position: name for name, position in SE_POSITIONS.items()}
 DATASETS = {
@@ -26,20 +32,24 @@ DATASETS = {
     "COCOStuffDataset": "coco-stuff",
     "CityscapesDataset": "cityscapes",
     "ADE20KDataset": "ade20k",
+    "VideoDataset": "kinetics400",
 }
 
 
 def name_of(config):
     model = config.model
-    head = model.get("roi_head") or model.decode_head
+    (head,) = (model[key] for key in HEADS if key in model)
     algorithm = ALGORITHMS[model.type, head.type]
+    if algorithm == "i3d" and model.backbone.inflate == 0:
+        algorithm = "c2d"
     in_head = head.get("keypoint_head", {}).get("plugins", ())
-    usual = 25 if algorithm == "keypoint_rcnn" else 12  # Detectron2's 1x, in epochs
+    usual = USUAL.get(algorithm, 12)
     words = [
         algorithm,
         *backbone_words(model.backbone),
         *(f"nl{len(entry.after_convs)}" for entry in in_head),
         *plugin_words(model.backbone),
+        model.backbone.get("inflate_style", ""),
         {usual: "", 24: "2x"}[config.train_cfg.get("max_epochs", usual)],
         DATASETS.get(config.train_dataloader.dataset.get("type")),
     ]
@@ -60,17 +70,18 @@ def plugin_words(backbone):
         return []
     (cfg,) = {str(entry.cfg): entry.cfg for entry in entries}.values()
     if "output" in entries[0]:
-        return ["nl" if cfg.type == "nlse_mm.NonLocal2d" else "se"]
+        return ["nl" if cfg.type in NON_LOCAL else "se"]
     parsed = parse_entries(entries, BlockEntry)
     places = [p for e in parsed for p in e.block_indices(BLOCKS[backbone.depth])]
     several = len(places) if len(places) > 1 else ""
     stages = sorted({f"res{2 + stage}" for stage, _ in places})
-    if cfg.type == "nlse_mm.NonLocal2d":
+    if cfg.type in NON_LOCAL:
         return [
             f"nl{several}",
             cfg.get("mode", "").replace("_", "-"),
             stages[0] if not several and stages != ["res4"] else "",
-            "" if cfg.get("sub_sample") else "no-sub-sample",
+            cfg.get("axis", ""),
+            "" if cfg.get("sub_sample", cfg.get("axis") == "time") else "no-sub-sample",
             "pool-first" if cfg.get("pool_first") else "",
             "" if cfg.get("norm_cfg") else "no-bn",
         ]

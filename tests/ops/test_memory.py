@@ -78,3 +78,25 @@ def test_the_measurement_sees_mmcvs_map():
     count = 40 * 50
     live = measure(Stock(32, zeros_init=False), 40, 50)
     assert live.largest == count * count * 4
+
+
+@pytest.mark.parametrize("mode", MODES[:3])  # MMAction2 has no config of the fourth
+def test_the_block_of_mmactions_configs_takes_half_of_the_memory(mode):
+    """Of res3 with 8 frames, as SlowOnly and TSM have: 6,272 positions."""
+    from mmcv.cnn import NonLocal3d as Stock
+
+    given = dict(mode=mode, sub_sample=True, norm_cfg=dict(type="BN3d"))
+    size = (8, 28, 28)
+    with torch.no_grad():
+        ours = measure_forward(NonLocal3d(512, **given), *size)
+        theirs = measure_forward(Stock(512, **given), *size)
+    assert theirs.largest == 6272 * 1568 * 4
+    assert ours.largest <= theirs.largest / 2
+    assert ours.peak <= theirs.peak / 2
+
+
+def measure_forward(block, *size):
+    x = torch.rand(1, 512, *size)
+    with Live() as live:
+        block(x)
+    return live

@@ -6,6 +6,8 @@ from mmengine.registry import MODELS, DefaultScope
 from plugged_models import DOUBLE, NL, R18, SWIN, build, stock_of
 from torch import nn
 
+from nlse_mm.placement.dry_run import DryRun
+
 
 def test_the_trial_run_leaves_no_trace(toolbox):
     torch.manual_seed(3)
@@ -65,3 +67,18 @@ def test_a_neck_that_returns_what_it_takes_gets_five_maps(in_mmdet):
     stock = stock_of(model, **neck)
     maps = [torch.rand(1, 16, 64 >> i, 64 >> i) for i in range(5)]
     assert torch.equal(model(maps)[4], 2 * stock(maps)[4])
+
+
+@pytest.mark.parametrize("clip", [(8, 64, 96), (16, 112, 112), (16, 224, 224)])
+def test_3d_convolutions_get_the_clip_that_the_layers_behind_insist_on(clip):
+    volume = nn.Conv3d(3, 4, 4, stride=8)
+    size = 4 * (clip[0] // 8) * (clip[1] // 8) * (clip[2] // 8)
+    model = nn.Sequential(volume, nn.Flatten(), nn.Linear(size, 2))
+    run = DryRun(model, ["0"])
+    assert run.size == clip[1:]
+    assert run.returned["0"][0].shape[2:] == torch.Size(length // 8 for length in clip)
+
+
+def test_a_clip_of_one_channel_is_no_image_of_its_own():
+    run = DryRun(nn.Conv3d(1, 4, 3, padding=1), in_channels=1)
+    assert run.output.shape == (1, 4, 8, 64, 96)
