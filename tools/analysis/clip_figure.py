@@ -1,4 +1,4 @@
-"""The figure of a clip's attention: its frames side by side, and arrows between them.
+"""The figures of a clip: its frames side by side, and arrows of attention between them.
 
 As figure 3 of the Non-local paper, with the map over each frame.
 """
@@ -9,6 +9,8 @@ import numpy as np
 from attention_figure import ARROWS, arrow, draw_image, draw_weights, limits, title
 from clips import Clip
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
@@ -43,6 +45,23 @@ def draw_clip(
     return figure
 
 
+def draw_frames(frames: np.ndarray, heading: str) -> Figure:
+    """Draw frames (F, H, W, 3), RGB, with a heading and no attention."""
+    columns = min(_COLUMNS, len(frames))
+    rows = -(-len(frames) // columns)
+    height, width = frames.shape[1:3]
+    size = (1.4 * columns, (1.4 * height / width + 0.25) * rows + 0.3)
+    figure = Figure(size, layout="constrained")
+    figure.suptitle(heading, fontsize=9, x=0.01, ha="left")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(frames) :]:
+        axis.set_axis_off()
+    for number, (axis, frame) in enumerate(zip(axes, frames, strict=False)):
+        draw_image(axis, frame, None)
+        axis.set_title(str(number), fontsize=7)
+    return figure
+
+
 def _draw_group(
     axes: np.ndarray, clip: Clip, found: ClipAttention, point: tuple[int, int, int]
 ) -> None:
@@ -57,27 +76,31 @@ def _draw_group(
             shown = point[2] % len(clip.frames)
         axis.set_title(f"frame {shown}", fontsize=8)
         heat = draw_weights(axis, frame, colors)
+        # What has no weight leaves the frame as it is.
+        strength = np.abs(frame.weights.nan_to_num().numpy()) / colors["vmax"]
+        heat.set_alpha(0.7 * strength)
         dot = point[:2] if number == found.at else None
         _draw_frame(axis, clip, shown, dot)
-    axes[0].figure.colorbar(heat, ax=list(axes), shrink=0.8, pad=0.01).ax.tick_params(
-        labelsize=6
-    )
-    # Above the titles of the frames, over all of them.
+    scale = ScalarMappable(Normalize(colors["vmin"], colors["vmax"]), colors["cmap"])
+    bar = axes[0].figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.01)
+    bar.ax.tick_params(labelsize=6)
     said = f"{title(found.block, found.weights.numpy())}, from "
     said += "{},{} of frame {}".format(*point[:2], point[2] % len(clip.frames))
-    axes[0].set_title(f"{said}\n{axes[0].get_title()}", fontsize=8, loc="left")
-    axes[0].set_title("", loc="center")
+    # Above the frames' titles, and wider than the first of them.
+    axes[0].set_title(f"\n{axes[0].get_title()}", fontsize=8)
+    above = dict(xycoords="axes fraction", xytext=(0, 15), textcoords="offset points")
+    axes[0].annotate(said, (0, 1), fontsize=8, **above).set_in_layout(False)
     _draw_arrows(axes, found, point)
 
 
 def _draw_frame(
     axis: Axes, clip: Clip, number: int, point: tuple[int, int] | None
 ) -> None:
-    """Draw a frame where it is on the video's, in grey but for the query's own."""
+    """Draw a frame where it is on the video's."""
     image = clip.frames[number]
     height, width = image.shape[:2]
     corners = clip.geometry.to_image(0, 0), clip.geometry.to_image(width, height)
-    draw_image(axis, image.mean(axis=2), point, corners)
+    draw_image(axis, image, point, corners)
 
 
 def _draw_arrows(

@@ -25,8 +25,9 @@ from nlse_mm.analysis import (
 )
 from nlse_mm.errors import ConfigError
 
-# What the geometry of a clip is read from, and how its frames are named.
-KEPT = ("original_shape", "crop_quadruple", "flip", "flip_direction", "frame_inds")
+# What the geometry of a clip is read from, and how it and its frames are named.
+_SHAPES = ("original_shape", "crop_quadruple", "flip", "flip_direction")
+_KEPT = ("filename", "frame_inds", *_SHAPES)
 _DEFAULT = ("img_shape", "img_key", "video_id", "timestamp")  # MMAction2's own
 
 
@@ -84,11 +85,26 @@ def _one_view(step: dict[str, Any]) -> dict[str, Any]:
     return step
 
 
-def keep_meta(pipeline: list[dict[str, Any]]) -> None:
-    """Make a pipeline hand on what is known of each clip, in place."""
-    for step in pipeline:
-        if step["type"].rpartition(".")[2] == "PackActionInputs":
-            step["meta_keys"] = (*step.get("meta_keys", _DEFAULT), *KEPT)
+def keep_meta(part: Any) -> None:
+    """Make the pipelines in a part of a config hand on what they know, in place."""
+    children = part if isinstance(part, (list, tuple)) else ()
+    if isinstance(part, dict):
+        children = part.values()
+        if str(part.get("type")).rpartition(".")[2] == "PackActionInputs":
+            part["meta_keys"] = (*part.get("meta_keys", _DEFAULT), *_KEPT)
+    for child in children:
+        keep_meta(child)
+
+
+def frames_of(inputs: torch.Tensor) -> np.ndarray:
+    """Return the frames (F, H, W, C) of what a pipeline makes, those of all views.
+
+    Args:
+        inputs: (N, C, T, H, W), views of a video; or (N, C, H, W), frames.
+    """
+    if inputs.ndim == 4:
+        inputs = inputs[:, :, None]  # (N, C, 1, H, W)
+    return inputs.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy()
 
 
 def attention_of_clip(
@@ -127,7 +143,7 @@ def attention_of_clip(
                 f"the block {name} does not run once on the whole clip, as "
                 "nlse_mm.NonLocal3d does, but on its frames or more often"
             )
-    frames = views[0].permute(1, 2, 3, 0).numpy()  # (T, H, W, C)
+    frames = frames_of(views[:1])  # (T, H, W, C)
     check_frames(points, len(frames))
     geometry = ImageGeometry.of_frames(sample.metainfo, frames.shape[1:3])
     clip = Clip(frames, [int(n) for n in sample.metainfo["frame_inds"]], geometry)
