@@ -32,6 +32,7 @@ model = dict(
         num_classes=2,
         in_channels=32,
         dropout_ratio=0,
+        topk=(1, ),
         average_clips='prob'),
     data_preprocessor=dict(
         type='ActionDataPreprocessor',
