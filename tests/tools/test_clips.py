@@ -201,7 +201,7 @@ def test_statistics_of_videos_have_distances_in_frames(
     head, row = ([cell.strip() for cell in line.split("|")] for line in (head, row))
     values = dict(zip(head, row, strict=True))
     assert values["block"] == BLOCK
-    # Two random frames of four are 1.25 apart, two random points of 32 x 32 pixels 16.7.
+    # Two random frames of four are 1.25 apart, two points of 32 x 32 pixels 16.7.
     assert 1 < float(values["uniform frames"].split()[0]) < 1.5
     assert 15 < float(values["uniform"].split()[0]) < 18
 

@@ -3,7 +3,7 @@
 
     tools/analysis/complexity.py configs/mask_rcnn_r50_nl.py configs/mask_rcnn_r50_se.py
     tools/analysis/complexity.py configs/*_r101*.py --shape 800 1344 --markdown
-    tools/analysis/complexity.py configs/c2d_r50_nl.py --frames 32 --shape 256 256
+    tools/analysis/complexity.py configs/c2d_r50_*.py --frames 32 --shape 256 256
 
 A row is a config; beside its own cost is what it has more than its baseline, the same
 config without plugins (an SE backbone's is the one without SE layers). The rows below
