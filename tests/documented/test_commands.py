@@ -27,13 +27,8 @@ SMALL = {c: LISTED[keys[0]] for c, keys in FOUND.items() if keys}
 # Commands that are one and the same when small run once.
 RUN = {s if "COMMAND" not in s else c: c for c, s in SMALL.items() if s[:4] != "not "}
 COPIED = "configs docs nlse_mm tests tools README.md .mypy.ini .ruff.toml .pytest.ini"
-DATA = (
-    "tiny_coco",
-    "tiny_people",
-    "far_cue",
-    "far_cue_large --cue large",
-    "far_cue_video",
-)
+FAR_CUES = ("far_cue", "far_cue_large --cue large", "far_cue_video")
+DATA = ("tiny_coco", "tiny_people", *FAR_CUES)
 CLASSES = {"instances": "CocoDataset", "panoptic": "CocoPanopticDataset"}
 
 
