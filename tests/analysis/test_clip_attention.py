@@ -85,7 +85,7 @@ def test_the_strongest_are_the_bright_cells_that_are_keys(axis, strongest):
 def test_frames_of_the_clip_find_theirs_in_a_shorter_map():
     block = random_block("time", False)
     x = torch.randn(1, 6, *SIZE, dtype=torch.float64)
-    points = [(5, 5, frame) for frame in (0, 3, 4, 7, -1, -12)]
+    points = [(5, 5, frame) for frame in (0, 3, 5, 7, -1, -12)]
     found = clip_attention("a", block, x, points, GEOMETRY, 12)
     assert [f.at for f in found] == [0, 0, 1, 1, 2, 0]
     for frame in (12, -13):
