@@ -1,6 +1,6 @@
 # C2D, two stages of R18, on far cue video: does the square of the last frames have the
-# colour of the first frames' one? Frames are seen one by one, and a mean over them can't
-# tell. It has to guess, and is right half of the time.
+# colour of the one of the first frames? Frames are seen one by one, and their mean
+# can't tell. It has to guess, and is right half of the time.
 #
 #   tools/data/make_far_cue_video.py data/far_cue_video
 #   tools/dist_train.sh configs/tiny/far_cue_c2d_r18.py 2

@@ -1,4 +1,5 @@
-# As far_cue_c2d_r18.py, with one non-local block in res3, over space and time: Gaussian.
+# As far_cue_c2d_r18.py, with one non-local block in res3, over space and time:
+# Gaussian.
 #
 #   tools/data/make_far_cue_video.py data/far_cue_video
 #   tools/dist_train.sh configs/tiny/far_cue_c2d_r18_nl_gaussian.py 2

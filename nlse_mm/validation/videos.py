@@ -76,11 +76,13 @@ class NamedVideo:
         except ImportError as error:
             kind = type(self.transform).__name__
             raise MissingPackageError(f"{kind} can't read {name}: {error}") from error
+        except FileNotFoundError as error:
+            raise ConfigError(f"the video {name} does not exist") from error
         except MemoryError:
             raise
         except Exception as error:  # each reader has its own
-            said = reason(error)
-            raise ConfigError(f"the video {name} can't be read: {said}") from error
+            said = f"{name} is broken, or no video: {reason(error)}"
+            raise ConfigError(said) from error
         if not results["total_frames"]:
-            raise ConfigError(f"the video {name} can't be read: it has no frames")
+            raise ConfigError(f"{name} is broken, or no video: it has no frames")
         return results

@@ -31,7 +31,9 @@ from nlse_mm.training.user_error import in_one_sentence
 
 FRAMES, SIDE = 16, 32  # of a clip; height and width in pixels
 MARKED = 2  # frames at each end that show a square
-SIDES = (8, 12)  # shortest and longest side of a square
+# Shortest and longest side of a square: so far apart that the amount of a colour in all
+# frames together doesn't give the number of its squares away.
+SIDES = (6, 16)
 PAIRS = [(one, other) for one in COLOURS for other in COLOURS]
 SPLITS = ("train", "val")
 CLIPS = (1000, 400)  # for training, for validation
