@@ -62,17 +62,21 @@ class AttentionMap:
 
     def strongest(self, number: int) -> list[tuple[float, float, float]]:
         """Return the largest weights, largest first: x, y of the cell, weight."""
-        height, width = self.weights.shape
+        width = self.weights.shape[1]
         top = self.weights.flatten().topk(min(number, self.weights.numel()))
-        (left, above), (right, below) = self.corner, self.opposite
         return [
-            (
-                left + (right - left) * (at % width + 0.5) / width,
-                above + (below - above) * (at // width + 0.5) / height,
-                weight,
-            )
+            (*self.centre(at // width, at % width), weight)
             for weight, at in zip(*(t.tolist() for t in top), strict=True)
         ]
+
+    def centre(self, row: int, column: int) -> tuple[float, float]:
+        """Return the middle of a cell on the image, (x, y)."""
+        height, width = self.weights.shape
+        (left, above), (right, below) = self.corner, self.opposite
+        return (
+            left + (right - left) * (column + 0.5) / width,
+            above + (below - above) * (row + 0.5) / height,
+        )
 
 
 @torch.no_grad()

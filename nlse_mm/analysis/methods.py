@@ -15,7 +15,9 @@ class HasAttention(nn.Module):
     def attention(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Return the weights (N, h, len(positions), Q) that queries give to keys.
 
-        ``positions`` are flat indices into the map that the module puts out.
+        ``positions`` are flat indices into the map that the module puts out. On a
+        volume, a module whose keys are those of the query's frame, or of its place,
+        says so with an attribute ``axis``, ``'space'`` or ``'time'``.
         """
         raise NotImplementedError
 

@@ -1,93 +1,20 @@
 """How much a block's attention depends on the query, and how far it reaches.
 
-Shapes: C channels, h heads, H x W positions, P of them queries, Q keys.
+Shapes: C channels, h heads, H x W or T x H x W positions, P of them queries, Q keys.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-
-from nlse_mm.errors import ConfigError
+from torch import Tensor
 
 from .attention import key_grid
-from .capture import capture_outputs
-from .methods import HasAttention, attention_blocks
-from .moments import RunningMoments
+from .methods import HasAttention
+from .volume_keys import VolumeKeys
 
 # What is measured, in the order of the columns.
 FIELDS = ("input", "output", "rows", "entropy", "distance", "uniform")
-
-
-class AttentionMeter:
-    """Measure the blocks that have attention while a model runs in :meth:`measuring`.
-
-    Of each call of a block it measures the first image (or region), from queries
-    spread over that image without its padding. The mean over calls is kept, by block
-    in ``moments``: vectors of ``FIELDS``. A block whose output doesn't have the shape
-    of its input, a map (N, C, H, W), isn't measured.
-
-    Args:
-        model: A model of MMEngine's kind, with a ``data_preprocessor``.
-        queries: Queries P of an image.
-
-    Raises:
-        ConfigError: If the model has no block, or for fewer than two queries.
-    """
-
-    def __init__(self, model: nn.Module, queries: int) -> None:
-        if queries < 2:
-            raise ConfigError(f"queries={queries} is not an integer of at least 2")
-        self.queries = queries
-        self.blocks = attention_blocks(model)
-        self.moments = {name: RunningMoments(len(FIELDS)) for name in self.blocks}
-        self._preprocessor = cast(nn.Module, model.data_preprocessor)
-        # (H, W) of the network's input, and of the image on it.
-        self._sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
-
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Measure each call of a block within it."""
-        data = capture_outputs({"": self._preprocessor}, self._receive_data)
-        with data, capture_outputs(self.blocks, self._receive_block):
-            yield
-
-    def _receive_data(
-        self, name: str, layer: nn.Module, data: Any, output: Any
-    ) -> None:
-        self._sizes = None
-        inputs = output.get("inputs") if isinstance(output, dict) else None
-        if isinstance(inputs, Tensor):
-            height, width = inputs.shape[-2:]
-            self._sizes = (height, width), (height, width)
-            for sample in (output.get("data_samples") or ())[:1]:
-                image = sample.metainfo.get("img_shape", (height, width))
-                self._sizes = (height, width), (image[0], image[1])
-
-    def _receive_block(
-        self, name: str, block: HasAttention, x: Tensor, y: Tensor
-    ) -> None:
-        if not len(x) or x.ndim != 4 or x.shape != y.shape:
-            return  # no regions, or no map and what is added to it
-        height, width = inside = (x.shape[2], x.shape[3])
-        stride = None
-        if self._sizes and not _is_of_regions(name):
-            network, image = self._sizes
-            stride = (network[0] / height, network[1] / width)
-            inside = (
-                min(height, math.ceil(image[0] / stride[0])),
-                min(width, math.ceil(image[1] / stride[1])),
-            )
-        row, column = spread(self.queries, inside)
-        at = (row * width + column).to(x.device)
-        self.moments[name].update(measure(block, x[:1], y[:1], at, stride))
-
-
-def _is_of_regions(name: str) -> bool:
-    return name.startswith("roi_head.")
+FRAME_FIELDS = ("frames", "uniform frames")  # of clips as well
 
 
 def spread(number: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -148,13 +75,59 @@ def measure(
         stride: Pixels of the network's input for a position, (down, across).
     """
     size = (x.shape[2], x.shape[3])
+    rows = _rows(block, x, at)
+    pixels = None if stride is None else _pixels(at, rows.shape[2], size, stride)
+    return _measured(x, y, at, rows, pixels)
+
+
+@torch.no_grad()
+def measure_clip(
+    block: HasAttention,
+    x: Tensor,
+    y: Tensor,
+    at: Tensor,
+    stride: tuple[float, float, float] | None,
+) -> tuple[Tensor, Tensor]:
+    """Return ``FIELDS`` and ``FRAME_FIELDS`` of one clip, in float64.
+
+    ``FIELDS`` are those of :func:`measure`, with distances within a frame, wherever the
+    key's frame is. ``frames`` is the mean number of frames of the network's input from
+    the query to the keys by their weight, and ``uniform frames`` what it would be for
+    uniform rows. Of a block with an ``axis``, rows are compared from key to key within
+    the query's own frame, or its own place.
+
+    Args:
+        block: The block.
+        x: Its input (1, C, T, H, W).
+        y: Its output, of the same shape.
+        at: Flat indices (P,) of the queries.
+        stride: Frames and pixels of the network's input for a position, in time, down
+            and across.
+    """
+    rows = _rows(block, x, at)
+    keys = VolumeKeys.of(block, rows.shape[2], (x.shape[2], x.shape[3], x.shape[4]))
+    if stride is None or keys is None:
+        of_frames = rows.new_full((len(FRAME_FIELDS),), torch.nan)
+        return _measured(x, y, at, rows, None), of_frames
+    pixels, frames = keys.distances(at, stride)
+    of_frames = torch.stack([_of_rows(head, frames)[-2:] for head in rows]).nanmean(0)
+    return _measured(x, y, at, rows, pixels), of_frames
+
+
+def _rows(block: HasAttention, x: Tensor, at: Tensor) -> Tensor:
+    """Return the rows of weights (h, P, Q) of the first input, in float64."""
+    dtype = next((p.dtype for p in block.parameters()), x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        return block.attention(x.to(dtype), at)[0].double()
+
+
+def _measured(
+    x: Tensor, y: Tensor, at: Tensor, rows: Tensor, pixels: Tensor | None
+) -> Tensor:
+    """Return ``FIELDS``, from what goes in and out and the rows (h, P, Q)."""
     # In float64 the difference of two floats is exact.
     features = x[0].flatten(1)[:, at].T.double()  # (P, C)
     added = y[0].flatten(1)[:, at].T.double() - features
-    dtype = next((p.dtype for p in block.parameters()), x.dtype)
-    with torch.autocast(x.device.type, enabled=False):
-        rows = block.attention(x.to(dtype), at)[0].double()  # (h, P, Q)
-    pixels = None if stride is None else _pixels(at, rows.shape[2], size, stride)
     of_heads = torch.stack([_of_rows(head, pixels) for head in rows])  # (h, 4)
     of_features = mean_cosine_distance(features), mean_cosine_distance(added)
     return torch.cat([torch.stack(of_features), of_heads.nanmean(0)])

@@ -12,9 +12,10 @@ from nlse_mm.arguments import checked
 from nlse_mm.errors import ConfigError
 from nlse_mm.registry import HOOKS
 
-from .statistics import FIELDS, AttentionMeter
+from .attention_meter import AttentionMeter
+from .statistics import FIELDS, FRAME_FIELDS
 
-LOGGED = ("output", "rows", "entropy", "distance")
+LOGGED = ("output", "rows", "entropy", "distance", "frames")
 
 
 @HOOKS.register_module()
@@ -22,7 +23,8 @@ LOGGED = ("output", "rows", "entropy", "distance")
 class AttentionStatisticsHook(Hook):
     """Log ``attention/BLOCK/output``, ``rows``, ``entropy`` and ``distance``.
 
-    What they are says :func:`nlse_mm.analysis.statistics.measure`. Every ``interval``
+    What they are says :func:`nlse_mm.analysis.statistics.measure`; of clips, there is
+    ``frames``, too. Every ``interval``
     iterations, the first image of the first process's batch is measured from a few
     queries, before MMEngine's ``LoggerHook`` writes its line. No random number is used
     and no gradient changed: the training stays the same, bit for bit. A block that
@@ -81,7 +83,8 @@ class AttentionStatisticsHook(Hook):
         self._measuring.__exit__(None, None, None)
         measured = False
         for name, moments in self._meter.moments.items():
-            for field, value in zip(FIELDS, moments.mean.tolist(), strict=True):
+            means = *moments.mean.tolist(), *self._meter.frames[name].mean.tolist()
+            for field, value in zip((*FIELDS, *FRAME_FIELDS), means, strict=True):
                 if field in LOGGED and value == value:  # not NaN
                     measured = True
                     key = f"train/attention/{name}/{field}"

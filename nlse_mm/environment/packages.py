@@ -117,8 +117,8 @@ def name_and_version(package: Package) -> str | None:
 
 
 def find_package(name: str) -> Package | None:
-    """Return the package of OpenMMLab that is imported under ``name``, if it is one."""
-    return next((package for package in PACKAGES if package.name == name), None)
+    """Return OpenMMLab's package that Python or pip calls ``name``, if it is one."""
+    return next((p for p in PACKAGES if name in (p.name, *p.distributions)), None)
 
 
 def too_old(package: Package) -> str | None:

@@ -22,6 +22,7 @@ from nlse_mm.validation.class_names import label_names, leaves
 from nlse_mm.validation.empty_data import refuse_empty_loops, refuse_no_instances
 from nlse_mm.validation.image_sizes import check_image_sizes
 from nlse_mm.validation.label_images import check_label_images
+from nlse_mm.validation.videos import check_videos
 
 
 @HOOKS.register_module()
@@ -32,7 +33,7 @@ class CheckAgreementHook(Hook):
     Heads' ``num_classes`` and ``num_keypoints`` against the data sets' classes and
     keypoints; ``metainfo.classes`` against the annotations; validation
     against training; sizes of images and values of labels, in a sample of the
-    files, which one process of a machine reads.
+    files, which one process of a machine reads; whether videos can be read.
     """
 
     priority = "VERY_HIGH"
@@ -74,6 +75,7 @@ def _check(runner: Runner, part: str, loop: Any) -> Any:
     for key, leaf in found:
         check_names(leaf, key, warn)
         check_heads(model, leaf, key, warn, training=part == "train")
+        check_videos(leaf, key)
         if os.environ.get("LOCAL_RANK", "0") == "0":
             check_label_images(leaf, key, model, warn, training=part == "train")
             check_image_sizes(leaf, key, warn)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,8 @@ _SECTIONS = (
     *("train_dataloader", "val_dataloader", "test_dataloader", "auto_scale_lr"),
     *("train_cfg", "val_cfg", "test_cfg"),
 )
+# What MMEngine says of a base whose toolbox it can't find.
+_MISSING = re.compile(r"(\S+) is not installed, please install ")
 _COUNTS = ("max_epochs", "max_iters", "val_interval")
 
 
@@ -75,6 +78,8 @@ def load_config(
         cfg = read_config(path)
     except Exception as error:  # a config is a program: anything may come out of it
         said = reason(error)
+        if missing := _MISSING.match(str(error)):
+            said += how_to_install(missing[1])
         raise ConfigError(f"the config {path} can't be read: {said}") from error
     _merge(cfg, args.cfg_options)
     scope = cfg.get("default_scope") or "mmengine"

@@ -159,3 +159,22 @@ def test_the_documented_rows_are_what_it_prints(run):
     documented = (ROOT / "docs" / "choosing.md").read_text()
     for name in names:
         assert f"| {name} | {' | '.join(printed[name][4:])} |" in documented
+
+
+def test_a_recognizer_is_counted_on_a_clip(run, capsys):
+    pytest.importorskip("mmaction")
+    clip = TINY / "far_cue_c2d_r18_nl.py"
+    whole, entry = rows(run(clip, "--frames", 32, "--shape", 64, 64, "--markdown"))[2:]
+    assert entry[0] == "backbone NonLocal3d after_block res3[-2]"
+    assert whole[1] == "0.05"
+    # Of 32 x 8 x 8 positions of 32 channels: four projections, to 16 channels and back,
+    # and two products of all pairs.
+    positions = 32 * 8 * 8
+    macs = positions * (4 * 32 * 16 + positions * 2 * 16)
+    assert whole[5] == entry[5] == f"{macs / 1e9:+.2f}" == "+0.14"
+    assert "One clip of 32 x 224 x 224" in run(clip)
+    image = TINY / "mask_rcnn_r18.py"
+    with pytest.raises(SystemExit):
+        run(image, "--frames", 16)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"error: --frames 16: the config {image} takes images"

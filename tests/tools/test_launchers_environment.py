@@ -73,6 +73,8 @@ def test_a_base_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeyp
     said = sentence_of("train.py", "leaf.py")
     assert said.startswith("error: the config leaf.py can't be read: ")
     assert "mmaction2 is not installed" in said
+    assert ": pip install --no-deps " in said
+    assert said.endswith("mmaction2 einops")
 
 
 def test_a_type_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeypatch):

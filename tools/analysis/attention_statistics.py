@@ -3,6 +3,7 @@
 
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT data/coco/val2017
     tools/analysis/attention_statistics.py CONFIG CHECKPOINT DATA --number 100
+    tools/analysis/attention_statistics.py CONFIG CHECKPOINT FOLDER-OF-VIDEOS
 
 Prints a table, a row for each block (any module with a method attention(x, positions),
 such as nlse_mm.NonLocal2d): means over the images and heads of
@@ -14,16 +15,22 @@ entropy               of a row, over a uniform row's: 1 if all weights are the s
 distance, uniform     from the query to the keys by their weight, in pixels of the
                       network's input, and what it would be for a uniform row
 
+and of clips, whose distances are within a frame, wherever the key's frame is:
+
+frames, uniform frames   from the query to the keys by their weight, in frames of the
+                         network's input, and what it would be for a uniform row
+
 with the standard deviation over images where it says +-.
 """
 
+from collections.abc import Sequence
+
 from arguments import add_cfg_options, make_parser
 from images import add_data, find_images
-from model_on_images import load_model, readable, run
-from torch import Tensor
+from model_on_images import load_model, readable, run, takes_clips
 
-from nlse_mm.analysis import AttentionMeter
-from nlse_mm.analysis.statistics import FIELDS
+from nlse_mm.analysis import AttentionMeter, RunningMoments
+from nlse_mm.analysis.statistics import FIELDS, FRAME_FIELDS
 from nlse_mm.training.user_error import in_one_sentence
 
 
@@ -42,20 +49,28 @@ def main() -> None:
     with meter.measuring():
         for image in readable(images):
             run(model, image.path)
-    print(f"{len(images)} images, {args.queries} queries in each")
-    print(f"| block | {' | '.join(FIELDS)} |")
-    print("|:--|" + "--:|" * len(FIELDS))
+    is_video = takes_clips(model)
+    kind = "videos" if is_video else "images"
+    fields = (*FIELDS, *FRAME_FIELDS) if is_video else FIELDS
+    print(f"{len(images)} {kind}, {args.queries} queries in each")
+    print(f"| block | {' | '.join(fields)} |")
+    print("|:--|" + "--:|" * len(fields))
     for name, moments in meter.moments.items():
-        print(f"| {name} | {' | '.join(cells(moments.mean, moments.std))} |")
+        written = cells(moments, FIELDS)
+        if is_video:
+            written += cells(meter.frames[name], FRAME_FIELDS)
+        print(f"| {name} | {' | '.join(written)} |")
 
 
-def cells(mean: Tensor, std: Tensor) -> list[str]:
-    """Write the columns as text: distances in whole pixels, the rest in four digits."""
+def cells(moments: RunningMoments, fields: Sequence[str]) -> list[str]:
+    """Write the columns as text: pixels whole, frames in tenths, the rest in full."""
+    digits = dict(distance=0, uniform=0) | dict.fromkeys(FRAME_FIELDS, 1)
     texts = []
-    for field, m, s in zip(FIELDS, mean.tolist(), std.tolist(), strict=True):
-        digits = 0 if field in ("distance", "uniform") else 4
-        spread = f" +- {s:.{digits}f}" if s == s else ""
-        texts.append(f"{m:.{digits}f}{spread}" if m == m else "-")
+    each = zip(fields, moments.mean.tolist(), moments.std.tolist(), strict=True)
+    for field, m, s in each:
+        places = digits.get(field, 4)
+        spread = f" +- {s:.{places}f}" if s == s else ""
+        texts.append(f"{m:.{places}f}{spread}" if m == m else "-")
     return texts
 
 

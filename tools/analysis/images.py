@@ -1,4 +1,4 @@
-"""The images of a data set, which classes each one shows, and how one is read."""
+"""The images, or videos, of a data set: their classes, and how an image is read."""
 
 import argparse
 import json
@@ -13,14 +13,15 @@ from nlse_mm.errors import ConfigError
 
 DATA_HELP = (
     "a folder of images, or of one folder for each class, or COCO's "
-    "annotations/instances_*.json"
+    "annotations/instances_*.json; for recognizers a folder of videos, or of folders"
 )
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+_IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"}
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image's file, and the names of the classes that it shows."""
+    """An image's file, or a video's, and the names of the classes that it shows."""
 
     path: Path
     classes: frozenset[str] = frozenset()
@@ -80,7 +81,8 @@ def _in_folder(data: Path) -> list[Image]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+    suffixes = _IMAGES | VIDEOS
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes)
 
 
 def _in_coco(file: Path) -> list[Image]:

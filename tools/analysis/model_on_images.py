@@ -1,4 +1,4 @@
-"""Load the model of a config with its weights, and run it on images."""
+"""Load the model of a config with its weights, and run it on images or videos."""
 
 import argparse
 import warnings
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from images import Image, read_image
+from clips import check_video, take_one_view
+from images import VIDEOS, Image, read_image
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement
@@ -15,7 +16,7 @@ from rich.progress import track
 from torch import nn
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import SEGMENTATION, TOOLBOXES, Toolbox, find_toolbox
+from nlse_mm.toolbox import SEGMENTATION, TOOLBOXES, VIDEO, Toolbox, find_toolbox
 from nlse_mm.training.check_weights import load_checked
 from nlse_mm.training.config import is_file_or_remote, load_config
 
@@ -23,7 +24,8 @@ from nlse_mm.training.config import is_file_or_remote, load_config
 def load_model(args: argparse.Namespace) -> nn.Module:
     """Load the model of ``args.config``, and ``args.checkpoint`` into it, if any.
 
-    It is set up as the toolbox does it for inference, on a GPU where there is one.
+    It is set up as the toolbox does it for inference, on a GPU where there is one. A
+    recognizer gets one view of a video.
 
     Raises:
         ConfigError: For a config or a checkpoint that can't be used.
@@ -34,6 +36,8 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     toolbox = _toolbox_of(config)
     if toolbox is SEGMENTATION:
         _drop_labels(config)
+    if toolbox is VIDEO:
+        take_one_view(config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Warnings of classes and palettes, which aren't used, go nowhere.
     with warnings.catch_warnings(record=True):
@@ -68,14 +72,22 @@ def _drop_labels(config: Config) -> None:
     ]
 
 
+def takes_clips(model: nn.Module) -> bool:
+    """Return whether a loaded model runs on videos, not on images."""
+    return _toolbox_of(model.cfg) is VIDEO
+
+
 def run(model: nn.Module, path: Path) -> BaseDataElement:
-    """Run ``model`` on an image; return the data sample of the toolbox."""
+    """Run ``model`` on an image, or a video; return the toolbox's data sample."""
     toolbox = _toolbox_of(model.cfg)
     return getattr(toolbox.module("apis"), toolbox.inference)(model, str(path))
 
 
 def readable(images: Iterable[Image]) -> Iterator[Image]:
-    """Go through images with a progress bar; refuse one that can't be read."""
+    """Go through images, or videos, with a progress bar; refuse an unreadable one."""
     for image in track(images, "Images", console=Console(stderr=True)):
-        read_image(image.path)
+        if image.path.suffix.lower() in VIDEOS:
+            check_video(image.path)
+        else:
+            read_image(image.path)
         yield image

@@ -4,6 +4,7 @@
     tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 --at 40,200
     tools/analysis/show_attention.py IMAGE CONFIG CHECKPOINT --at 120,80 \
         --block layer3.4.nonlocal_block --out attention.png
+    tools/analysis/show_attention.py VIDEO CONFIG CHECKPOINT --at 120,80,-1
 
 X,Y are pixels of the image. A row is a point, the red dot; beside the image is a map
 for each block, all that run on the whole image unless --block names some. A block is
@@ -11,6 +12,11 @@ any module with a method attention(x, positions), such as nlse_mm.NonLocal2d; of
 heads the mean is drawn. The brighter a place, the larger its weight; arrows lead to the
 20 strongest, as in figure 3 of Non-local Neural Networks. Without a checkpoint the
 weights are random.
+
+Of a video, a point is X,Y,FRAME: pixels of the video, and a frame of the clip that the
+network gets, from 0, or from the end: -1 is the last. Its frames stand side by side,
+those of the block's map; arrows lead from frame to frame. Of the views that the test
+pipeline takes it is the middle clip, and its centre crop.
 """
 
 import argparse
@@ -26,8 +32,10 @@ from arguments import (
     save_figure,
 )
 from attention_figure import draw
-from images import read_image
-from model_on_images import load_model, run
+from clip_figure import draw_clip
+from clips import attention_of_clip, check_video
+from images import VIDEOS, read_image
+from model_on_images import load_model, run, takes_clips
 from torch import nn
 
 from nlse_mm.analysis import (
@@ -46,7 +54,7 @@ REGIONS = "roi_head."  # below it, a block runs on regions
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("image", type=Path)
+    add("image", type=Path, help="an image, or a video")
     add("config")
     add("checkpoint", nargs="?")
     add(
@@ -54,8 +62,9 @@ def parse_args() -> argparse.Namespace:
         type=point,
         action="append",
         required=True,
-        metavar="X,Y",
-        help="pixel of the image that is the query; again for more",
+        metavar="X,Y[,FRAME]",
+        help="pixel of the image, or of the clip's frame, that is the query; again for "
+        "more",
     )
     add(
         "--block",
@@ -69,24 +78,38 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def point(text: str) -> tuple[int, int]:
+def point(text: str) -> tuple[int, ...]:
     try:
-        x, y = map(int, text.split(","))
+        x, y, *frame = map(int, text.split(","))
+        if len(frame) > 1:
+            raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a pixel X,Y such as 120,80"
+            f"{text!r} is not a pixel X,Y such as 120,80, nor X,Y,FRAME of a video"
         ) from None
-    return x, y
+    return x, y, *frame
 
 
 @in_one_sentence
 def main() -> None:
     args = parse_args()
     check_figure(args.output)
-    image = read_image(args.image)
-    for x, y in args.at:
-        ImageGeometry(image.shape[:2], image.shape[:2]).cell((x, y), (1, 1))
+    is_video = args.image.suffix.lower() in VIDEOS
+    check_points(args, is_video)
+    if is_video:
+        check_video(args.image)
+    else:
+        image = read_image(args.image)
+        for x, y in args.at:
+            ImageGeometry(image.shape[:2], image.shape[:2]).cell((x, y), (1, 1))
     model = load_model(args)
+    if takes_clips(model) != is_video:
+        kinds = ("an image", "clips") if takes_clips(model) else ("a video", "images")
+        raise ConfigError(
+            "{0} is {2}, and the model of {1} takes {3}".format(
+                args.image, args.config, *kinds
+            )
+        )
     blocks = attention_blocks(model, args.block)
     if not args.block:
         print("\n".join(["blocks:", *(f"  {name}" for name in blocks)]))
@@ -96,9 +119,34 @@ def main() -> None:
             blocks = {n: b for n, b in blocks.items() if n not in on_regions} or blocks
     if args.checkpoint is None:
         print("no checkpoint is given: the weights are random")
-    maps = maps_of_image(model, blocks, args.image, args.at)
-    save_figure(draw(image, maps, args.at), args.output)
+    if is_video:
+        clip, of_clip = attention_of_clip(
+            model, blocks, lambda: run(model, args.image), args.at
+        )
+        numbers = " ".join(map(str, clip.numbers))
+        print(f"frames of the clip, as numbers in the video: {numbers}")
+        figure = draw_clip(clip, of_clip, args.at)
+    else:
+        maps = maps_of_image(model, blocks, args.image, args.at)
+        figure = draw(image, maps, args.at)
+    save_figure(figure, args.output)
     print(args.output)
+
+
+def check_points(args: argparse.Namespace, is_video: bool) -> None:
+    """Raise ConfigError unless each point has as many numbers as it needs."""
+    for at in args.at:
+        said = ",".join(map(str, at))
+        if is_video and len(at) == 2:
+            raise ConfigError(
+                f"--at {said} names no frame: {args.image} is a video, whose points "
+                "are X,Y,FRAME"
+            )
+        if not is_video and len(at) == 3:
+            raise ConfigError(
+                f"--at {said} names a frame, and {args.image} is an image, none of "
+                f"{', '.join(sorted(VIDEOS))}"
+            )
 
 
 def maps_of_image(
