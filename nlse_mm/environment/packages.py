@@ -90,7 +90,9 @@ TOOLBOXES = (
         "MMPretrain",
         ("mmpretrain", "onedl-mmpretrain"),
         "1.2.0",
-        "configs of default_scope='mmpretrain'",
+        "classification",
+        extended=True,
+        pip_words="{} torchvision",  # which it imports, and doesn't ask for
     ),
 )
 PACKAGES = (MMENGINE, MMCV, *TOOLBOXES)

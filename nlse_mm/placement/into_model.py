@@ -9,6 +9,7 @@ from nlse_mm.errors import ConfigError
 from .check_model import check_model, check_path
 from .dry_run import DryRun
 from .entries import ModelEntry
+from .patterns import expand_patterns
 from .place import Place
 from .plugged_container import CONTAINERS, PluggedContainer
 from .plugged_model import PluggedModel, list_maps
@@ -16,7 +17,7 @@ from .plugged_module import append_plugin, mix_in_forward
 from .plugin import build_plugin, log_plugin, unique_name
 
 # Runs the model, and captures what the modules at some paths return.
-Run = Callable[[set[str]], DryRun]
+Run = Callable[..., DryRun]
 
 
 def place_in_model(
@@ -31,17 +32,18 @@ def place_in_model(
             nothing to run the model on.
 
     Returns:
-        The plugins, in the order of the entries.
+        The plugins, in the order of the entries, and of the model below a pattern.
 
     Raises:
         ConfigError: For an entry that can't be placed; the model is then as it was.
     """
     check_model(model)
+    entries = expand_patterns(model, entries)
     for entry in entries:
         check_path(model, entry)
     if not entries:
         return []
-    found = run({e.after for e in entries if e.after is not None}) if run else None
+    found = _run(entries, run) if run else None
     if found is not None:
         _check_children(model, found)
     # Built before the model is touched: an entry that can't be placed leaves it whole.
@@ -60,6 +62,12 @@ def place_in_model(
         where = f"at {entry.place} of {type(plugged).__name__}"
         log_plugin(plugin, where, name, place.channels)
     return [plugin for _, _, plugin in placed]
+
+
+def _run(entries: Sequence[ModelEntry], run: Run) -> DryRun:
+    asked = any(entry.in_branch for entry in entries)
+    paths = {entry.after for entry in entries if entry.after is not None}
+    return run(paths, finds_branches=asked)
 
 
 def _check_children(model: nn.Module, run: DryRun) -> None:

@@ -17,6 +17,7 @@ from fences import ROOT, commands
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from nlse_mm.config_file import read_config
+from nlse_mm.toolbox import installed, why_broken
 
 LINES = (Path(__file__).parent / "commands.txt").read_text().splitlines()
 LISTED = dict(line.split(" => ") for line in LINES if " => " in line)
@@ -80,9 +81,17 @@ def regions(images, folder):
         yield dict(file_name=name, segments_info=[segment])
 
 
+def why_no_mmpretrain():
+    if not installed("mmpretrain"):
+        return "mmpretrain is not installed"
+    return why_broken("mmpretrain", "MODELS", "DATASETS")
+
+
 @pytest.mark.documented
 @pytest.mark.parametrize("command", RUN.values(), ids=lambda command: command[:99])
 def test_it_runs(command, checkout, tmp_path, monkeypatch):
+    if "_imagenet" in command and (why := why_no_mmpretrain()):
+        pytest.skip(why)
     folder = shutil.copytree(checkout, tmp_path / "nlse_mm", copy_function=os.link)
     monkeypatch.chdir(folder)
     small = f"COMMAND='{command}' PATH={sys.prefix}/bin:$PATH\n{SMALL[command]}"
