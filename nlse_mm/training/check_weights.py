@@ -85,7 +85,8 @@ def checked_weights(
         weights = weights_of(checkpoint, path, [key for key, _ in own_state(model)])
         if published := published_classifier(model, weights, path):
             weights = OrderedDict(named_as_in(model, published, weights))
-            model.get_submodule("backbone").check_published(published)
+            backbone: Any = model.get_submodule("backbone")
+            backbone.check_published(published)
             if stage.get("testing"):
                 check_images(cfg, published)
         check_coverage(model, weights, path, **stage)
