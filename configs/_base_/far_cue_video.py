@@ -1,4 +1,4 @@
-# The clips that tools/data/make_far_cue_video.py writes, and a schedule of 378 steps
+# The clips that tools/data/make_far_cue_video.py writes, and a schedule of 756 steps
 # for them, from random weights: two minutes on two CPU cores.
 
 data_root = 'data/far_cue_video/'
@@ -45,17 +45,17 @@ val_evaluator = dict(
     metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=4)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
-    # The last layer of a non-local block starts at zero and has 378 steps to get away.
+    # The last layer of a non-local block starts at zero and has 756 steps to get away.
     paramwise_cfg=dict(custom_keys=dict(conv_out=dict(lr_mult=10))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=378)
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=756)
 ]
 randomness = dict(seed=0)

@@ -110,9 +110,9 @@ def test_there_is_a_config_for_each_pairwise_function(load):
         assert entry.cfg.get("mode", "embedded_gaussian") == wanted
 
 
-def test_the_schedule_is_378_steps_of_two_times_eight_clips(load):
+def test_the_schedule_is_756_steps_of_two_times_eight_clips(load):
     config = load(LOCAL[0])
     of_a_process = -(-make_far_cue_video.CLIPS[0] // 2)
     steps = -(-of_a_process // config.train_dataloader.batch_size)
-    assert steps * config.train_cfg.max_epochs == 378
-    assert config.param_scheduler[-1].end == 378
+    assert steps * config.train_cfg.max_epochs == 756
+    assert config.param_scheduler[-1].end == 756
