@@ -34,6 +34,7 @@ class Toolbox:
         dump_metric: The metric that writes predictions to a file.
         adds_to: MMEngine's registries that our folder adds to.
         lacks: Backbones of ours that it has no class for, and what to write instead.
+        renamed: Arguments that it calls by other names than the others do.
     """
 
     scope: str
@@ -44,6 +45,7 @@ class Toolbox:
     adds_to: tuple[str, ...] = ()
     dump_metric: str = "DumpResults"
     lacks: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def module(self, name: str) -> ModuleType:
         """Import a module of the toolbox, such as ``apis``."""
@@ -78,7 +80,14 @@ VIDEO = Toolbox(
     init="init_recognizer",
     inference="inference_recognizer",
 )
-TOOLBOXES = (DETECTION, SEGMENTATION, VIDEO)
+CLASSIFICATION = Toolbox(
+    scope="mmpretrain",
+    title="MMPretrain",
+    init="get_model",
+    inference="inference_model",
+    renamed={"base_width": "width_per_group"},
+)
+TOOLBOXES = (DETECTION, SEGMENTATION, VIDEO, CLASSIFICATION)
 
 
 def find_toolbox(scope: str | None) -> Toolbox | None:

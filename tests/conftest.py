@@ -73,3 +73,15 @@ def in_mmdet():
     pytest.importorskip("mmdet")
     with DefaultScope.overwrite_default_scope("mmdet"):
         yield
+
+
+@pytest.fixture
+def in_mmpretrain():
+    """MMPretrain as the default scope; the test is skipped where it can't be used."""
+    from nlse_mm.toolbox import why_broken
+
+    pytest.importorskip("mmpretrain")
+    if why := why_broken("mmpretrain", "MODELS", "DATASETS"):
+        pytest.skip(why)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.registry import RUNNERS
 
+from nlse_mm.checkpoint.loading.schemes import whole
 from nlse_mm.environment.operators import check_operators
 from nlse_mm.errors import ConfigError
 from nlse_mm.training.check_weights import add_weights_check
@@ -66,7 +67,7 @@ def main() -> None:
     if args.tta:
         set_tta(cfg)
     start_process_group(cfg)
-    cfg.load_from, cfg.resume = args.checkpoint, False
+    cfg.load_from, cfg.resume = whole(args.checkpoint), False
     loader = cfg.test_dataloader
     loader.setdefault("worker_init_fn", dict(type="nlse_mm.seed_worker"))
     add_weights_check(cfg, testing=True)

@@ -10,7 +10,7 @@ from nlse_mm.arguments import build_stock
 from nlse_mm.errors import ArgumentError
 from nlse_mm.placement.entries import BlockEntry, Entries, parse_entries
 from nlse_mm.registry import MODELS
-from nlse_mm.toolbox import backbone_class
+from nlse_mm.toolbox import active_toolbox, backbone_class
 
 Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
@@ -74,6 +74,10 @@ def build_backbone(
     depths = getattr(stock, "arch_settings", ())
     if type(depth) is int and depth not in depths:
         raise ArgumentError(f"nlse_mm.{name}: depth={depth} is not one of {(*depths,)}")
+    for ours, theirs in active_toolbox().renamed.items():
+        if ours in kwargs:  # what is given by the toolbox's own name counts
+            kwargs = {theirs: kwargs[ours], **kwargs}
+            del kwargs[ours]
     parameters = inspect.signature(MODELS.module_dict[name]).parameters
     own = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     return build_stock(f"nlse_mm.{name}", stock, args, kwargs, own=own)

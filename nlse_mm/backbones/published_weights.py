@@ -55,11 +55,18 @@ class PublishedWeights(BaseModule):
         for config in pretrained if first_time else ():
             load_published(self, **{k: v for k, v in config.items() if k != "type"})
 
+    def check_published(self, published: Published) -> None:
+        """Raise CheckpointError for weights that were trained in another computation.
+
+        They may be of the same keys and shapes.
+        """
+        _check_computation(self, published)
+
 
 def load_published(backbone: PublishedWeights, checkpoint: str, **options: Any) -> None:
     """Fill an SE backbone with converted weights; arguments: ``PretrainedInit``'s."""
     published = read_published(checkpoint, **options)
-    _check_computation(backbone, published)
+    backbone.check_published(published)
     fill_backbone(backbone, published, _new_layers(backbone))
     if hasattr(backbone, "_params_init_info"):  # MMEngine's list for the log file
         update_init_info(backbone, f"Pretrained: converted from {checkpoint}")

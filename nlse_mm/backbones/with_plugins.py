@@ -38,9 +38,9 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
             the scope of another one before a dot.
         plugins: Entries of ``cfg`` and one of two places: ``output``, the index of a
             feature map among those that the base returns; or ``after``, the path of a
-            module, such as ``'layer3.4'``, on whose output the plugin then runs.
-            ``in_channels`` where no trial can find them. Entries of one place run in
-            the order written.
+            module, such as ``'layer3.4'``, on whose output the plugin then runs, or a
+            pattern of several, such as ``'layer*.*.conv'``. ``in_channels`` where no
+            trial can find them. Entries of one place run in the order written.
         kwargs: The base's arguments.
 
     Raises:

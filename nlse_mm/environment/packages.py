@@ -90,7 +90,8 @@ TOOLBOXES = (
         "MMPretrain",
         ("mmpretrain", "onedl-mmpretrain"),
         "1.2.0",
-        "configs of default_scope='mmpretrain'",
+        "classification",
+        extended=True,
     ),
 )
 PACKAGES = (MMENGINE, MMCV, *TOOLBOXES)

@@ -28,8 +28,9 @@ def add_plugins(model: Model, plugins: Entries, example: Any = None) -> Model:
             traced or scripted.
         plugins: Entries of ``cfg``, one of two places, and perhaps ``in_channels``, the
             channels there. The places: ``after``, the path of a module that is called
-            once, such as ``'layer3'``; or ``output``, the index of a map in the tuple
-            or list that the model returns, or in the values of the dict, in its order.
+            once, such as ``'layer3'``, or a pattern of several, such as
+            ``'layer*.*.conv'``; or ``output``, the index of a map in the tuple or list
+            that the model returns, or in the values of the dict, in its order.
             A model that returns one tensor has ``output=0``. Entries of one place run
             in the order written; a second call adds to the first one's.
         example: What the model takes, a tensor or a tuple of positional inputs, to run

@@ -168,7 +168,7 @@ class ModelEntry(_Entry):
 
     Args:
         output: The index of a returned map; None with ``after``.
-        after: The path of a module; None with ``output``.
+        after: The path of a module, or a pattern of several; None with ``output``.
         in_channels: Channels of the map there; None to find them by a trial run.
     """
 

@@ -9,6 +9,7 @@ from nlse_mm.errors import ConfigError
 from .check_model import check_model, check_path
 from .dry_run import DryRun
 from .entries import ModelEntry
+from .patterns import expand_patterns
 from .place import Place
 from .plugged_container import CONTAINERS, PluggedContainer
 from .plugged_model import PluggedModel, list_maps
@@ -31,12 +32,13 @@ def place_in_model(
             nothing to run the model on.
 
     Returns:
-        The plugins, in the order of the entries.
+        The plugins, in the order of the entries, and of the model below a pattern.
 
     Raises:
         ConfigError: For an entry that can't be placed; the model is then as it was.
     """
     check_model(model)
+    entries = expand_patterns(model, entries)
     for entry in entries:
         check_path(model, entry)
     if not entries:

@@ -80,13 +80,15 @@ class PluggedBlock(nn.Module):
         names = self.plugin_names.get(f"after_conv{len(parts.convs)}", ())
         if len(names) != 1 or type(self.relu) is not nn.ReLU or is_recording(out):
             return None
-        if parts.before_addition or parts.after_addition != ("relu",):
+        dropped = [getattr(self, name) for name in parts.before_addition]
+        is_dropped = any(type(module) is not nn.Identity for module in dropped)
+        if is_dropped or parts.after_addition != ("relu",):
             return None
         plugin = getattr(self, names[0])
         modules = [getattr(self, name) for name in parts.convs[-1]]
         # The norms whose backward pass reads their input, not what they returned.
         known = isinstance(modules[-1], (_NormBase, nn.GroupNorm, nn.Identity))
-        if not known or is_hooked(plugin, *modules, self.relu):
+        if not known or is_hooked(plugin, *modules, *dropped, self.relu):
             return None
         return getattr(plugin, "excite_add_relu", None)
 

@@ -15,10 +15,12 @@ from nlse_mm.arguments import checked
 from nlse_mm.checkpoint import check_coverage
 from nlse_mm.checkpoint.coverage.dry_load import own_state, unwrapped
 from nlse_mm.checkpoint.coverage.weights import weights_of
+from nlse_mm.checkpoint.loading.schemes import whole
 from nlse_mm.errors import CheckpointError, ConfigError
 from nlse_mm.registry import HOOKS
 
 from .config import add_hook
+from .published_classifier import check_images, named_as_in, published_classifier
 
 
 @HOOKS.register_module()
@@ -45,6 +47,7 @@ class CheckWeightsHook(Hook):
             unwrapped(runner.model),
             checkpoint,
             self.path,
+            runner.cfg,
             refuse=self.refuse,
             testing=self.testing,
             resuming=runner._resume,
@@ -57,20 +60,34 @@ class CheckWeightsHook(Hook):
 
 
 def checked_weights(
-    model: nn.Module, checkpoint: Any, path: str, *, refuse: bool = True, **stage: bool
+    model: nn.Module,
+    checkpoint: Any,
+    path: str,
+    cfg: Config,
+    *,
+    refuse: bool = True,
+    **stage: bool,
 ) -> "OrderedDict[str, Any]":
     """Return a checkpoint's weights under the model's keys, once they are checked.
+
+    Those of a classifier may have the keys that timm or the SENet authors publish.
 
     Args:
         model: The built model.
         checkpoint: What was loaded.
         path: Its name, for the messages.
+        cfg: The model's config.
         refuse: Whether to stop; else the reason is a warning.
         stage: ``testing`` and ``resuming``, as in ``check_coverage``.
     """
     weights: OrderedDict[str, Any] = OrderedDict()
     try:
         weights = weights_of(checkpoint, path, [key for key, _ in own_state(model)])
+        if published := published_classifier(model, weights, path):
+            weights = OrderedDict(named_as_in(model, published, weights))
+            model.get_submodule("backbone").check_published(published)
+            if stage.get("testing"):
+                check_images(cfg, published)
         check_coverage(model, weights, path, **stage)
     except CheckpointError as error:
         if refuse:
@@ -87,9 +104,9 @@ def load_checked(model: nn.Module, path: str, cfg: Config) -> None:
     Raises:
         ConfigError: If it isn't the model's.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    checkpoint = CheckpointLoader.load_checkpoint(whole(path), map_location="cpu")
     refuse = refuses_other_weights(cfg)
-    weights = checked_weights(model, checkpoint, path, refuse=refuse, testing=True)
+    weights = checked_weights(model, checkpoint, path, cfg, refuse=refuse, testing=True)
     load_state_dict(model, weights)
 
 

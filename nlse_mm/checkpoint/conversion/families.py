@@ -11,6 +11,7 @@ A backbone without SE layers has torchvision's names in timm and MMPretrain too.
 
 import re
 from collections.abc import Collection
+from typing import Any
 
 from nlse_mm.errors import CheckpointError, ConfigError
 
@@ -90,3 +91,26 @@ def _renames(keys: Collection[str], family: str) -> list[tuple[str, str]]:
         excitation = (r"\.se_module\.fc([12])\.", r".se_layer.conv\1.conv.")
         return [excitation, *deep, (r"^layer0\.", "")]
     return []
+
+
+def with_stem_of(own: Collection[str], weights: dict[str, Any]) -> dict[str, Any]:
+    """Return weights in our names with those of a deep stem as the backbone has them.
+
+    MMPretrain's holds each norm beside its convolution: what is ``stem.3`` and
+    ``stem.4`` in the other toolboxes is ``stem.1.conv`` and ``stem.1.bn`` there.
+
+    Args:
+        own: The backbone's keys.
+        weights: The weights by our names.
+    """
+    if "stem.0.conv.weight" not in own or "stem.0.conv.weight" in weights:
+        return weights
+    return {_STEM.sub(_stem_of_modules, key): value for key, value in weights.items()}
+
+
+_STEM = re.compile(r"^stem\.(\d)\.")
+
+
+def _stem_of_modules(found: re.Match[str]) -> str:
+    module, layer = divmod(int(found[1]), 3)  # each a convolution, a norm, a ReLU
+    return f"stem.{module}.{('conv', 'bn')[layer]}."

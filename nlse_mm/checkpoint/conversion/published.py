@@ -1,7 +1,7 @@
 """Read published weights in our names, and fill a backbone with them, or refuse."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from nlse_mm.checkpoint.coverage.hints import listing
 from nlse_mm.checkpoint.coverage.weights import weights_of, without_wrappers
 from nlse_mm.errors import CheckpointError
 
-from .families import FAMILIES, family_of, our_names
+from .families import FAMILIES, family_of, our_names, with_stem_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,17 @@ def read_published(
         map_location: As in ``torch.load``.
     """
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location, logger="silent")
+    return published_in(checkpoint, path, source=source, prefix=prefix)
+
+
+def published_in(
+    checkpoint: Mapping[str, Any],
+    path: str,
+    *,
+    source: str | None = None,
+    prefix: str | None = None,
+) -> Published:
+    """Return what :func:`read_published` does, of a checkpoint that is loaded."""
     weights = weights_of(checkpoint, path)
     meta = checkpoint.get("meta")
     noted = meta.get("converted_from") if isinstance(meta, dict) else None
@@ -99,8 +110,8 @@ def fill_backbone(
         CheckpointError: If a key of the backbone isn't covered, or the weights are of
             another depth; nothing is loaded then.
     """
-    name, weights = published.name, published.weights
     own = {k: v for k, v in backbone.state_dict().items() if not is_counter(k)}
+    name, weights = published.name, with_stem_of(own, published.weights)
     required = {k: v for k, v in own.items() if not k.startswith(tuple(new))}
     _check_cover(required, weights, name)
     counters = {key: value for key, value in weights.items() if is_counter(key)}

@@ -67,6 +67,16 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
     return stock._process_mmcls_checkpoint(fetch_and_load(url, map_location, key))
 
 
+def whole(filename: str) -> str:
+    """Return where the file behind a name is, for a model that takes all of it.
+
+    Behind ``mmcls://`` MMEngine keeps the backbone and drops the classifier. Any other
+    name is returned as it is.
+    """
+    is_mmcls = filename.startswith("mmcls://")
+    return look_up(filename, stock.get_mmcls_models()) if is_mmcls else filename
+
+
 def _name(filename: str) -> str:
     return filename.split("://", 1)[1]
 

@@ -1,0 +1,10 @@
+# SE-ResNet-152 as the SENet authors published it, ported from Caffe: the stride is in
+# the first 1x1 convolution, and the pooling rounds sizes up.
+# Images as they were tested with: 256 on the short edge, bilinear.
+# Published: 78.66 top-1 (timm, the same weights).
+#
+#   tools/test.py configs/legacy-se-resnet152_imagenet.py timm://legacy_seresnet152.in1k
+
+_base_ = 'legacy-se-resnet101_imagenet.py'
+
+model = dict(backbone=dict(depth=152))
