@@ -30,7 +30,8 @@ class Toolbox:
         folder: Ours that extends it, the only one that imports it; none if there is no
             such folder.
         init: The function of ``apis`` that builds a model from a config.
-        inference: The function of ``apis`` that runs a model on images.
+        inference: The function of ``apis`` that runs a model on an image.
+        inferencer: In place of it a class of ``apis``, made of the model.
         dump_metric: The metric that writes predictions to a file.
         adds_to: MMEngine's registries that our folder adds to.
         lacks: Backbones of ours that it has no class for, and what to write instead.
@@ -40,7 +41,8 @@ class Toolbox:
     scope: str
     title: str
     init: str
-    inference: str
+    inference: str = ""
+    inferencer: str = ""
     folder: str = ""
     adds_to: tuple[str, ...] = ()
     dump_metric: str = "DumpResults"
@@ -50,6 +52,14 @@ class Toolbox:
     def module(self, name: str) -> ModuleType:
         """Import a module of the toolbox, such as ``apis``."""
         return import_module(f"{self.scope}.{name}")
+
+    def run(self, model: Any, path: str) -> Any:
+        """Return the data sample that a built model predicts for an image's file."""
+        apis = self.module("apis")
+        if self.inferencer:
+            inferencer = getattr(apis, self.inferencer)(model)
+            return inferencer(path, return_datasamples=True)[0]
+        return getattr(apis, self.inference)(model, path)
 
     def owns(self, cls: Any) -> bool:
         """Return whether a class, or a function, is the toolbox's own."""
@@ -84,7 +94,8 @@ CLASSIFICATION = Toolbox(
     scope="mmpretrain",
     title="MMPretrain",
     init="get_model",
-    inference="inference_model",
+    # Its inference_model() takes only what its own model zoo lists.
+    inferencer="ImageClassificationInferencer",
     renamed={"base_width": "width_per_group"},
 )
 TOOLBOXES = (DETECTION, SEGMENTATION, VIDEO, CLASSIFICATION)

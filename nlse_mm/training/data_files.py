@@ -106,7 +106,9 @@ def _paths(dataset: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str
         return
     root = dataset.get("data_root") or ""
     named = {"ann_file": dataset.get("ann_file")}
-    for name, path in (dataset.get("data_prefix") or {}).items():
+    prefix = dataset.get("data_prefix")
+    # A plain string is MMPretrain's, some of whose data sets download what is missing.
+    for name, path in prefix.items() if isinstance(prefix, Mapping) else ():
         named[f"data_prefix.{name}"] = path
     for name, path in named.items():
         if isinstance(path, str) and path:

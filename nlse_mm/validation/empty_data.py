@@ -45,22 +45,24 @@ def explain_unusable_data(runner: Runner) -> Iterator[None]:
         yield
     except _ABOUT_OTHERS:
         raise
+    except RuntimeError as error:
+        _explain(error)
+        raise
     except (ValueError, TypeError, AssertionError, ArithmeticError) as error:
-        frames = list(_frames(error))
-        part = next(
-            (
-                p
-                for f in frames
-                for p in _PARTS
-                if f.f_code.co_name == f"build_{p}_loop"
-            ),
-            None,
-        )
-        key = f"{part}_dataloader.dataset" if part else "the data set"
-        for frame in frames:
-            _explain_building(frame, key, str(error))
+        _explain(error)
         refuse_empty_loops(runner)
         raise
+
+
+def _explain(error: Exception) -> None:
+    """Raise the sentence if a data set can't be built."""
+    frames = list(_frames(error))
+    built = (f.f_code.co_name for f in frames)
+    names = {f"build_{part}_loop": part for part in _PARTS}
+    part = next((names[name] for name in built if name in names), None)
+    key = f"{part}_dataloader.dataset" if part else "the data set"
+    for frame in frames:
+        _explain_building(frame, key, str(error))
 
 
 def refuse_empty_loops(runner: Runner) -> None:
@@ -130,9 +132,14 @@ def _explain_building(frame: FrameType, key: str, message: str) -> None:
             f"{key}.datasets[{number}].metainfo.{differs} isn't that of {key}."
             f"datasets[0]: data sets are joined only if they agree ({message})"
         )
-    is_empty = isinstance(dataset, BaseDataset) and not dataset.data_list
-    if name == "_serialize_data" and is_empty:
+    is_data = isinstance(dataset, BaseDataset)
+    if is_data and name == "_serialize_data" and not dataset.data_list:
         raise ConfigError(why_empty(dataset, key))
+    if is_data and name == "_find_samples" and not own.get("classes", True):
+        raise ConfigError(
+            f"{key} has no classes: {dataset.img_prefix} has no folders, one for each "
+            "class with its images, and ann_file names no list of images and classes"
+        )
     if name == "get_label_map" and {"old_classes", "new_classes"} <= set(own):
         old, new = own["old_classes"], own["new_classes"]
         unknown = [name for name in new if name not in old]

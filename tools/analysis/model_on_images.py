@@ -41,6 +41,7 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     with warnings.catch_warnings(record=True):
         init = getattr(toolbox.module("apis"), toolbox.init)
         model = init(config, None, device=device)
+    vars(model).setdefault("cfg", config)  # MMPretrain's has another name
     if path is not None:
         load_checked(model, path, config)
     return model
@@ -86,8 +87,7 @@ def read_image(path: Path) -> np.ndarray:
 
 def run(model: nn.Module, path: Path) -> BaseDataElement:
     """Run ``model`` on an image; return the data sample of the toolbox."""
-    toolbox = _toolbox_of(model.cfg)
-    return getattr(toolbox.module("apis"), toolbox.inference)(model, str(path))
+    return _toolbox_of(model.cfg).run(model, str(path))
 
 
 def readable(images: Iterable[Image]) -> Iterator[Image]:
