@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from rich.progress import track
-
-from nlse_mm.errors import ConfigError
+from whole_folder import make_whole
 
 SPLITS = ("train2017", "val2017")
 INFO = dict(year=2017, contributor="nlse_mm", date_created="2017/01/01")
@@ -44,44 +41,20 @@ class DataSet:
     def make(self, args: argparse.Namespace) -> None:
         """Write both splits into ``args.target``, which appears in one step.
 
-        What a killed run leaves has another name and is thrown away by the next run.
-
         Raises:
             ConfigError: If the folder holds something else, or can't be written.
         """
-        target: Path = args.target
         recipe = vars(args) | dict(version=self.version)
-        del recipe["target"]
-        if self._is_made(target, recipe):
-            print(f"{target} is complete: nothing to do.")
-            return
-        whole = target.resolve()
-        unfinished = whole.with_name(f".{whole.name}.unfinished")
-        try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            (unfinished / "annotations").mkdir(parents=True)
+        target: Path = recipe.pop("target")
+
+        def write(root: Path) -> None:
+            (root / "annotations").mkdir()
             for index, count in enumerate((args.train, args.val)):
                 first_id = 1 + args.train if index and self.ids_go_on else 1
-                self._write_split(unfinished, args.seed, index, range(count), first_id)
-            (unfinished / f"{self.name}.json").write_text(json.dumps(recipe) + "\n")
-            os.replace(unfinished, whole)
-        except OSError as error:
-            raise ConfigError(f"{target} can't be written: {error}") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        print(f"{target}: {args.train} + {args.val} images.")
+                self._write_split(root, args.seed, index, range(count), first_id)
 
-    def _is_made(self, target: Path, recipe: dict[str, Any]) -> bool:
-        """Return whether ``target`` holds this data set; refuse anything else."""
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            return False
-        other, record = "something else", target / f"{self.name}.json"
-        if record.is_file():
-            made = json.loads(record.read_text())
-            if made == recipe:
-                return True
-            other = f"a data set made with {made}, not with {recipe}"
-        raise ConfigError(f"{target} holds {other}: delete it or name another folder")
+        if make_whole(target, self.name, recipe, write):
+            print(f"{target}: {args.train} + {args.val} images.")
 
     def _write_split(
         self, root: Path, seed: int, index: int, numbers: range, first_id: int
@@ -92,9 +65,9 @@ class DataSet:
             drawn = self.draw(np.random.default_rng([seed, index, number]), number)
             id_ = first_id + number
             name = f"{id_:012d}"
-            _write_image(root / split / f"{name}.jpg", drawn.image)
+            write_image(root / split / f"{name}.jpg", drawn.image)
             if drawn.labels is not None:
-                _write_image(root / "semantic" / split / f"{name}.png", drawn.labels)
+                write_image(root / "semantic" / split / f"{name}.png", drawn.labels)
             height, width = drawn.image.shape[:2]
             entry = dict(id=id_, file_name=f"{name}.jpg", height=height, width=width)
             images.append(entry | (dict(license=1) if self.about else {}))
@@ -112,7 +85,7 @@ class DataSet:
         file.write_text(json.dumps(content))
 
 
-def _write_image(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image; OSError if the disk is full, which ``cv2.imwrite`` hides."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(path.suffix, image)[1])

@@ -7,20 +7,25 @@ from nlse_mm.training.command_line import at_least, make_parser
 
 
 def parse(
-    doc: str, argv: list[str] | None, train: int, val: int, **options: dict
+    doc: str, argv: list[str] | None, train: int = 0, val: int = 0, **options: dict
 ) -> argparse.Namespace:
-    """Read the command line of a script that draws ``train`` and ``val`` images.
+    """Read the command line of a script that makes data.
 
-    ``options`` are those that only this script has: ``add_argument``'s keywords.
+    Args:
+        doc: The script's docstring.
+        argv: The arguments; None for those of the process.
+        train: How many images it draws to train with unless told; 0 if it draws none.
+        val: Likewise to validate with.
+        options: Those that only this script has: ``add_argument``'s keywords.
     """
     parser = make_parser(doc)
     parser.add_argument("target", type=Path, help="folder to make, new or empty")
-    options = dict(
-        train=dict(type=at_least(1), default=train, help=f"images ({train})"),
-        val=dict(type=at_least(1), default=val, help=f"images ({val})"),
-        **options,
-        seed=dict(type=at_least(0), default=0, help="0 or more (0)"),
-    )
+    options = {
+        split: dict(type=at_least(1), default=count, help=f"images ({count})")
+        for split, count in (("train", train), ("val", val))
+        if count
+    } | options
+    options["seed"] = dict(type=at_least(0), default=0, help="0 or more (0)")
     for name, keywords in options.items():
         parser.add_argument(f"--{name}", **keywords)
     return parser.parse_args(argv)
