@@ -15,5 +15,6 @@ model = dict(
         plugins=[
             dict(
                 cfg=dict(type='nlse_mm.SELayer'),
-                after='layers.*.*.g_conv_1x1_expand')
+                after='layers.*.*.g_conv_1x1_expand',
+                in_branch=True)
         ]))

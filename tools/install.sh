@@ -6,6 +6,8 @@
 #   PYTHON=python3.12 tools/install.sh      another Python, 3.10 to 3.12
 #   TORCH=2.8.0 tools/install.sh            another PyTorch in a new environment
 #   EXTRAS=video tools/install.sh           MMAction2 as well, but not the OpenCV it asks for
+#   EXTRAS=classification tools/install.sh  MMPretrain as well, and the torchvision it imports
+#   EXTRAS="video classification" tools/install.sh
 #
 # Later runs keep EXTRAS, TORCH, and operators for CUDA, until TORCH= or FORCE_CUDA=0 is said.
 #
@@ -32,12 +34,14 @@ highest=12 pythons="Python 3.10 to 3.12"
 if [[ $stack == oldest ]]; then
     highest=11 pythons="Python 3.10 or 3.11 for STACK=oldest"
 fi
-case ${EXTRAS:-} in
-    '' | video) ;;
-    *) die "EXTRAS=$EXTRAS is not video, the only extra." ;;
-esac
-no_video="MMAction2 refuses OneDL's MMCV: leave EXTRAS=video out, or take another environment."
-[[ $stack != onedl || -z ${EXTRAS:-} ]] || die "$no_video"
+for extra in ${EXTRAS:-}; do
+    [[ $extra == @(video|classification) ]] ||
+        die "EXTRAS=$EXTRAS is not video, classification or both, as in EXTRAS='video classification'."
+done
+sorted() { xargs -n 1 <<< "$1" | sort -u | paste -sd ' '; }
+[[ -z ${EXTRAS:-} ]] || EXTRAS=$(sorted "$EXTRAS")
+no_extras="MMAction2 refuses OneDL's MMCV, and OneDL has an MMPretrain of its own, onedl-mmpretrain: leave EXTRAS=${EXTRAS:-} out, or take another environment."
+[[ $stack != onedl || -z ${EXTRAS:-} ]] || die "$no_extras"
 in_range() { "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, $highest + 1))" 2> /dev/null; }
 
 # The Python to use: an active environment's, the project's, or a new one's.
@@ -79,8 +83,17 @@ if [[ -z ${EXTRAS+set} ]]; then
     EXTRAS=${EXTRAS#none}
 fi
 # Installed without what they ask for.
-alone=()
-if [[ -n $EXTRAS ]]; then mapfile -t alone < <(grep == "requirements-$EXTRAS.txt"); fi
+alone=() extra_files=()
+for extra in $EXTRAS; do extra_files+=("requirements-$extra.txt"); done
+if [[ -n $EXTRAS ]]; then mapfile -t alone < <(grep -h == "${extra_files[@]}" | sort -u); fi
+# MMPretrain imports it without asking for it; pip takes the release for the PyTorch that is there.
+vision=
+if [[ $EXTRAS == *classification* ]]; then vision=torchvision; fi
+check_vision() {
+    [[ -z $vision ]] || "$python" -c 'import torchvision' 2> "$work/error" ||
+        die "torchvision can't be imported beside the PyTorch of $prefix ($(tail -n 1 "$work/error")), and MMPretrain needs it:" \
+            "install torchvision's build for the same device from where that PyTorch came from, and run again."
+}
 # The devices of MMCV's operators. Those for CUDA stay where no GPU is seen, and come
 # where one has come, unless the CPU was asked for.
 devices=$(remembered 'MMCV for')
@@ -103,7 +116,7 @@ if [[ $devices == cuda* ]]; then
 elif [[ $devices == "cpu alone" ]]; then
     export FORCE_CUDA=0
 fi
-sum=$(cat "$pins" ${EXTRAS:+"requirements-$EXTRAS.txt"} setup.py tools/install.sh tools/build_mmcv.sh | cksum)
+sum=$(cat "$pins" "${extra_files[@]}" setup.py tools/install.sh tools/build_mmcv.sh | cksum)
 state() { echo "$stack in $PWD, PyTorch ${TORCH:-as pinned}, MMCV for $devices, extras ${EXTRAS:-none}, $sum"; }
 if [[ -f $done_file && ! -e $begun_file && $(< "$done_file") == "$(state)" ]]; then
     say "up to date in $prefix"
@@ -163,9 +176,9 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
         "$work/before" > "$work/constraints"
     fork=
     if has 'onedl-mm(engine|cv)'; then fork=onedl- pins=requirements-onedl.txt; fi
-    [[ -z $fork || -z $EXTRAS ]] || die "$no_video"
+    [[ -z $fork || -z $EXTRAS ]] || die "$no_extras"
     missing=()
-    for name in pytest pytest-xdist; do has $name || missing+=("$name"); done
+    for name in pytest pytest-xdist $vision; do has $name || missing+=("$name"); done
     if ! has '(onedl-)?mm(det|detection|segmentation|pretrain|action2)'; then
         missing+=($(pin "${fork}mmdet(ection)?") $(pin ${fork}mmsegmentation))
     fi
@@ -196,6 +209,7 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
         install_mmcv "$(pin ${fork}mmcv)"
     fi
     [[ ${#missing[@]} == 0 ]] || pip_install "${missing[@]}"
+    check_vision
     [[ ${#alone[@]} == 0 ]] || pip_install --no-deps "${alone[@]}"
     isolation=
     if has setuptools && has wheel; then isolation=--no-build-isolation; fi
@@ -226,7 +240,8 @@ mapfile -t -O "${#alone[@]}" alone < <(sed -n '/^# Without their dependencies/,$
 # PyTorch that is found beside this file isn't the user's own.
 state > "$begun_file"
 say "PyTorch and the tools that build MMCV"
-pip_install setuptools wheel ninja psutil torch numpy $(grep -oE '^torchvision' "$work/all" || true)
+pip_install setuptools wheel ninja psutil torch numpy ${vision:-$(grep -oE '^torchvision' "$work/all" || true)}
+check_vision
 # An MMCV of this version may be there that was built for another PyTorch.
 install_mmcv "$(pin '(onedl-)?mmcv')" --no-deps --force-reinstall
 say "OpenMMLab, nlse_mm and the test tools"

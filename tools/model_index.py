@@ -35,13 +35,14 @@ COLLECTIONS = {
         "1911.03584",
     ),
     "SENet": (
-        r"_se",
+        r"_se|^(legacy-)?se",
         "Squeeze and excitation",
         "Squeeze-and-Excitation Networks",
         "1709.01507",
     ),
 }
 DATA = {
+    r"_imagenet$": "ImageNet",
     r"^tiny/far_cue": "drawn squares",
     r"^tiny/": "drawn shapes",
     r"_coco-stuff$": "COCO-Stuff 164k",

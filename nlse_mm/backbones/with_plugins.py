@@ -40,7 +40,8 @@ def WithPlugins(*, base: str, plugins: Entries, **kwargs: Any) -> nn.Module:  # 
             feature map among those that the base returns; or ``after``, the path of a
             module, such as ``'layer3.4'``, on whose output the plugin then runs, or a
             pattern of several, such as ``'layer*.*.conv'``. ``in_channels`` where no
-            trial can find them. Entries of one place run in the order written.
+            trial can find them; ``in_branch=True`` to refuse a place that isn't in a
+            residual branch. Entries of one place run in the order written.
         kwargs: The base's arguments.
 
     Raises:

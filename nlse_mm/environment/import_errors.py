@@ -27,7 +27,12 @@ _KNOWN = (
     (
         r"torchvision::\w+ does not exist",
         "torchvision was built for another PyTorch: pip uninstall -y torchvision, "
-        "which nlse_mm doesn't need, or its release for the installed PyTorch",
+        "which only MMPretrain needs, or its release for the installed PyTorch",
+    ),
+    (
+        r"No module named 'torchvision'",
+        "MMPretrain imports torchvision, and doesn't ask for it: pip install "
+        "torchvision, in the release for the installed PyTorch",
     ),
     (
         r"MMCV==\S+ is used but incompatible",

@@ -92,6 +92,7 @@ TOOLBOXES = (
         "1.2.0",
         "classification",
         extended=True,
+        pip_words="{} torchvision",  # which it imports, and doesn't ask for
     ),
 )
 PACKAGES = (MMENGINE, MMCV, *TOOLBOXES)

@@ -31,8 +31,9 @@ def add_plugins(model: Model, plugins: Entries, example: Any = None) -> Model:
             once, such as ``'layer3'``, or a pattern of several, such as
             ``'layer*.*.conv'``; or ``output``, the index of a map in the tuple or list
             that the model returns, or in the values of the dict, in its order.
-            A model that returns one tensor has ``output=0``. Entries of one place run
-            in the order written; a second call adds to the first one's.
+            A model that returns one tensor has ``output=0``. ``in_branch=True`` refuses
+            a place that isn't in a residual branch. Entries of one place run in the
+            order written; a second call adds to the first one's.
         example: What the model takes, a tensor or a tuple of positional inputs, to run
             it once, in evaluation mode and without a trace. Only where all entries say
             ``in_channels`` it may be left out; then nothing checks that a map is there,

@@ -1,6 +1,7 @@
 """Run a built model once on a small input, to find the shapes it returns."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from nlse_mm.errors import ConfigError
 
 from .no_trace import capture, no_trace, one_more_child
+from .shortcuts import Shortcuts
 from .trial_inputs import SIZES, Trial, guesses, of_example, to_device_of
 
 
@@ -25,6 +27,7 @@ class DryRun:
         img_size: A size (H, W) that the model is made for, and may insist on.
         example: What the model takes: a tensor, or a tuple of positional inputs. None
             to try small images and maps.
+        finds_branches: Whether to find which of ``paths`` are in residual branches.
 
     Raises:
         ConfigError: If the model doesn't run on the example, or on none of the inputs
@@ -33,6 +36,7 @@ class DryRun:
 
     size: tuple[int, int] | None  # (H, W) in pixels of the input, if it is an image
     returned: dict[str, list[Any]]  # by path, one output for each call
+    in_branches: set[str]  # those of the paths, where that was asked for
     runs_children: bool  # whether a further child of the model would run in its forward
 
     def __init__(
@@ -42,6 +46,7 @@ class DryRun:
         in_channels: int | Sequence[int] | None = None,
         img_size: tuple[int, int] | None = None,
         example: Any = None,
+        finds_branches: bool = False,
     ):
         # Small first: most models with an img_size take others as well, and faster.
         sizes = (SIZES[0], *((img_size,) if img_size else ()), *SIZES[1:])
@@ -53,14 +58,16 @@ class DryRun:
         first = None
         for self.size, args in trials:
             self.returned = {path: [] for path in modules}
+            shortcuts = Shortcuts(self.returned)
             try:
                 with (
                     no_trace(model),
                     capture(modules, self.returned),
                     one_more_child(model) as calls,
+                    shortcuts if finds_branches else nullcontext(),
                 ):
                     self.output = model(*to_device_of(model, args))
-                self.runs_children = bool(calls)
+                self.runs_children, self.in_branches = bool(calls), shortcuts.joined
                 return
             except Exception as error:  # whatever a foreign model raises for a size
                 first = first or error

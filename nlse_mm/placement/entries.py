@@ -170,6 +170,7 @@ class ModelEntry(_Entry):
         output: The index of a returned map; None with ``after``.
         after: The path of a module, or a pattern of several; None with ``output``.
         in_channels: Channels of the map there; None to find them by a trial run.
+        in_branch: Whether a place outside of a residual branch is refused.
     """
 
     example = "output=2"
@@ -177,6 +178,7 @@ class ModelEntry(_Entry):
     output: int | None = None
     after: str | None = None
     in_channels: int | None = None
+    in_branch: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -199,6 +201,12 @@ class ModelEntry(_Entry):
                 f"{self.key}: in_channels={channels!r} is not a number of channels"
             )
 
+        if type(self.in_branch) is not bool or (self.in_branch and self.after is None):
+            raise ConfigError(
+                f"{self.key}: in_branch={self.in_branch!r} is not True or False beside "
+                "after="
+            )
+
     @property
     def place(self) -> str:
         """Return the place as the config has it."""
@@ -209,7 +217,8 @@ class ModelEntry(_Entry):
     @property
     def needs_run(self) -> bool:
         """Return whether only a run of the model says what the entry leaves open."""
-        return self.in_channels is None or (self.output or 0) < 0
+        is_known = self.in_channels is not None and (self.output or 0) >= 0
+        return self.in_branch or not is_known
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .plugged_module import append_plugin, mix_in_forward
 from .plugin import build_plugin, log_plugin, unique_name
 
 # Runs the model, and captures what the modules at some paths return.
-Run = Callable[[set[str]], DryRun]
+Run = Callable[..., DryRun]
 
 
 def place_in_model(
@@ -43,7 +43,7 @@ def place_in_model(
         check_path(model, entry)
     if not entries:
         return []
-    found = run({e.after for e in entries if e.after is not None}) if run else None
+    found = _run(entries, run) if run else None
     if found is not None:
         _check_children(model, found)
     # Built before the model is touched: an entry that can't be placed leaves it whole.
@@ -62,6 +62,12 @@ def place_in_model(
         where = f"at {entry.place} of {type(plugged).__name__}"
         log_plugin(plugin, where, name, place.channels)
     return [plugin for _, _, plugin in placed]
+
+
+def _run(entries: Sequence[ModelEntry], run: Run) -> DryRun:
+    asked = any(entry.in_branch for entry in entries)
+    paths = {entry.after for entry in entries if entry.after is not None}
+    return run(paths, finds_branches=asked)
 
 
 def _check_children(model: nn.Module, run: DryRun) -> None:

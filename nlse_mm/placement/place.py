@@ -40,12 +40,23 @@ class Place:
         if run is not None:
             self._map = self._find_map(run)
             self.channels = self._map.shape[1]
+            if entry.in_branch and entry.after not in run.in_branches:
+                raise ConfigError(
+                    f"{entry.key}: in_branch=True, but what {self._model_name} gives "
+                    f"at {entry.place} is in no residual branch: nothing made of it is "
+                    "added to a shortcut, or joined with one"
+                )
         elif entry.in_channels is not None and not entry.needs_run:
             self.channels = entry.in_channels
         elif self.index < 0:
             raise ConfigError(
                 f"{entry.key}: {entry.place} counts from the last map, and how many "
                 "there are only a run of the model says: give example=, or count from 0"
+            )
+        elif entry.in_branch:
+            raise ConfigError(
+                f"{entry.key}: in_branch=True, and whether {entry.place} is in a "
+                "residual branch only a run of the model says: give example="
             )
         else:
             raise ConfigError(

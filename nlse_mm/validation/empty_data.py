@@ -132,14 +132,14 @@ def _explain_building(frame: FrameType, key: str, message: str) -> None:
             f"{key}.datasets[{number}].metainfo.{differs} isn't that of {key}."
             f"datasets[0]: data sets are joined only if they agree ({message})"
         )
-    is_data = isinstance(dataset, BaseDataset)
-    if is_data and name == "_serialize_data" and not dataset.data_list:
-        raise ConfigError(why_empty(dataset, key))
-    if is_data and name == "_find_samples" and not own.get("classes", True):
-        raise ConfigError(
-            f"{key} has no classes: {dataset.img_prefix} has no folders, one for each "
-            "class with its images, and ann_file names no list of images and classes"
-        )
+    if isinstance(dataset, BaseDataset):
+        if name == "_serialize_data" and not dataset.data_list:
+            raise ConfigError(why_empty(dataset, key))
+        if name == "_find_samples" and not own.get("classes", True):
+            raise ConfigError(
+                f"{key} has no classes: {dataset.img_prefix} has no folders, one for "
+                "each class with its images, and ann_file names no list of them"
+            )
     if name == "get_label_map" and {"old_classes", "new_classes"} <= set(own):
         old, new = own["old_classes"], own["new_classes"]
         unknown = [name for name in new if name not in old]

@@ -70,8 +70,42 @@ def test_extras_are_added_once_without_what_they_ask_for(environment):
     assert theirs.calls() == []
 
 
+def test_both_extras_may_be_given_and_torchvision_comes_with_classification(
+    environment,
+):
+    theirs = environment(**THEIRS, mmdet="3.3.0")
+    theirs.write(theirs.site / "torchvision" / "__init__.py", "")
+    both = dict(EXTRAS="video classification")
+    assert theirs.run("install.sh", **both).returncode == 0
+    calls = theirs.calls()
+    names = asked(calls)
+    assert {"mmaction2", "mmpretrain", "einops", "torchvision"} <= names
+    (vision,) = (call for call in calls if "torchvision" in call["words"])
+    assert "--no-deps" not in vision["words"]
+    assert "torch==2.1.2" in vision["constraints"].splitlines()
+    (alone,) = (call["words"] for call in calls if "mmpretrain==1.2.0" in call["words"])
+    assert "--no-deps" in alone
+    assert alone.count("einops==0.8.2") == 1
+    assert theirs.run("install.sh", EXTRAS="classification video").returncode == 0
+    assert theirs.calls() == []
+
+
+def test_a_torchvision_of_another_pytorch_is_told_of(environment):
+    theirs = environment(**THEIRS, mmdet="3.3.0")
+    broken = "raise RuntimeError('operator torchvision::nms does not exist')"
+    theirs.write(theirs.site / "torchvision" / "__init__.py", broken)
+    line = refused(theirs.run("install.sh", EXTRAS="classification"))
+    assert "torchvision can't be imported beside the PyTorch of" in line
+    assert "torchvision::nms does not exist" in line
+
+
 def test_wrong_extras_are_refused(environment):
     theirs = environment(torch="2.13.0", onedl_mmcv="2.3.6")
+    many = refused(theirs.run("install.sh", EXTRAS="video sound"))
+    assert "is not video, classification or both" in many
+    assert "onedl-mmpretrain" in refused(
+        theirs.run("install.sh", EXTRAS="classification")
+    )
     line = refused(theirs.run("install.sh", EXTRAS="videos"))
     assert "EXTRAS=videos is not video" in line
     assert "OneDL's MMCV" in refused(theirs.run("install.sh", EXTRAS="video"))
@@ -175,7 +209,7 @@ def test_a_stack_beats_the_active_environment(environment, name):
 
 def test_every_stack_pins_exactly_and_its_mmcv_once():
     files = sorted(Path(__file__).parents[2].glob("requirements*.txt"))
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
         lines = [
             line
@@ -184,7 +218,9 @@ def test_every_stack_pins_exactly_and_its_mmcv_once():
         ]
         assert all(line.count("==") == 1 or ";" in line for line in lines)
         mmcv = sum(line.startswith(("mmcv==", "onedl-mmcv==")) for line in lines)
-        assert mmcv == (file.name != "requirements-video.txt")  # on top of a stack
+        # The extras are on top of a stack.
+        extras = ("requirements-video.txt", "requirements-classification.txt")
+        assert mmcv == (file.name not in extras)
 
 
 @pytest.mark.parametrize(

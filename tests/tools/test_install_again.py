@@ -127,3 +127,13 @@ def test_an_environment_of_the_users_own_name_is_one_like_any_other(tmp_path):
     done = fakes.run("install.sh", VIRTUAL_ENV=mine)
     assert done.returncode == 0, done.stderr
     assert "where it stays: " in done.stdout
+
+
+def test_torchvision_comes_with_the_pytorch_that_it_has_to_fit_and_stays(stack):
+    stack.write(stack.site / "torchvision" / "__init__.py", "")
+    for wish in (dict(EXTRAS="classification"), {}):
+        with open(stack.project / "setup.py", "a") as changed:
+            changed.write("#")
+        calls = stack.install(**wish)
+        assert {"torch", "torchvision"} <= set(calls[0]["words"])
+        assert any("mmpretrain==1.2.0" in call["words"] for call in calls)
