@@ -29,7 +29,7 @@ COLLECTIONS = {
         "1904.11492",
     ),
     "Self-attention": (
-        r"_sa",
+        r"_sa|^(tiny/)?sa6",
         "Relative self-attention",
         "On the Relationship between Self-Attention and Convolutional Layers",
         "1911.03584",
@@ -44,12 +44,14 @@ COLLECTIONS = {
 DATA = {
     r"_imagenet$": "ImageNet",
     r"^tiny/far_cue": "drawn squares",
+    r"^tiny/.*_digits": "scikit-learn's digits",
     r"^tiny/": "drawn shapes",
     r"_coco-stuff$": "COCO-Stuff 164k",
     r"_coco-panoptic$": "COCO panoptic",
     r"_cityscapes$": "Cityscapes",
     r"_ade20k$": "ADE20K",
     r"_kinetics400$": "Kinetics-400",
+    r"_cifar10$": "CIFAR-10",
     r"": "COCO",
 }
 

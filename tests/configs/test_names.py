@@ -95,8 +95,9 @@ def plugin_words(backbone):
     return ["gc" if several else "gc1", "r4" if cfg.ratio == 1 / 4 else ""]
 
 
-# Of classifiers the name is the network's: test_classification.py.
-NAMED = sorted({*CONFIGS.glob("*.py")} - {*CONFIGS.glob("*_imagenet.py")})
+# Of classifiers the name is the network's: test_classification.py, test_sa6_cifar10.py.
+CLASSIFIERS = {*CONFIGS.glob("*_imagenet.py"), *CONFIGS.glob("*_cifar10.py")}
+NAMED = sorted({*CONFIGS.glob("*.py")} - CLASSIFIERS)
 
 
 @pytest.mark.parametrize("path", NAMED, ids=lambda p: p.stem)

@@ -44,6 +44,8 @@ class DataSet:
         Raises:
             ConfigError: If the folder holds something else, or can't be written.
         """
+        recipe = vars(args) | dict(version=self.version)
+        target: Path = recipe.pop("target")
 
         def write(root: Path) -> None:
             (root / "annotations").mkdir()
@@ -51,7 +53,8 @@ class DataSet:
                 first_id = 1 + args.train if index and self.ids_go_on else 1
                 self._write_split(root, args.seed, index, range(count), first_id)
 
-        make_whole(args, self.name, self.version, write)
+        if make_whole(target, self.name, recipe, write):
+            print(f"{target}: {args.train} + {args.val} images.")
 
     def _write_split(
         self, root: Path, seed: int, index: int, numbers: range, first_id: int
@@ -62,9 +65,9 @@ class DataSet:
             drawn = self.draw(np.random.default_rng([seed, index, number]), number)
             id_ = first_id + number
             name = f"{id_:012d}"
-            _write_image(root / split / f"{name}.jpg", drawn.image)
+            write_image(root / split / f"{name}.jpg", drawn.image)
             if drawn.labels is not None:
-                _write_image(root / "semantic" / split / f"{name}.png", drawn.labels)
+                write_image(root / "semantic" / split / f"{name}.png", drawn.labels)
             height, width = drawn.image.shape[:2]
             entry = dict(id=id_, file_name=f"{name}.jpg", height=height, width=width)
             images.append(entry | (dict(license=1) if self.about else {}))
@@ -82,7 +85,7 @@ class DataSet:
         file.write_text(json.dumps(content))
 
 
-def _write_image(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image; OSError if the disk is full, which ``cv2.imwrite`` hides."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(path.suffix, image)[1])

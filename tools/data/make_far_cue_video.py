@@ -42,12 +42,15 @@ RATE = 10  # frames a second
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(__doc__, argv, *CLIPS, what="clips")
+    recipe = vars(args) | dict(version="1.0")
+    target: Path = recipe.pop("target")
 
     def write(root: Path) -> None:
         for index, split in enumerate(SPLITS):
             write_split(root, split, [args.seed, index], getattr(args, split))
 
-    make_whole(args, "far_cue_video", "1.0", write, what="clips")
+    if make_whole(target, "far_cue_video", recipe, write):
+        print(f"{target}: {args.train} + {args.val} clips.")
 
 
 def write_split(root: Path, split: str, seeds: list[int], count: int) -> None:

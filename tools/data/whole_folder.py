@@ -1,6 +1,5 @@
-"""Write a data set's folder as a whole: all of its files or none."""
+"""Make a folder of data in one step: it is whole, or it isn't there."""
 
-import argparse
 import json
 import os
 import shutil
@@ -12,32 +11,27 @@ from nlse_mm.errors import ConfigError
 
 
 def make_whole(
-    args: argparse.Namespace,
-    name: str,
-    version: str,
-    write: Callable[[Path], None],
-    what: str = "images",
-) -> None:
-    """Let ``write`` fill a folder, which appears as ``args.target`` in one step.
+    target: Path, name: str, recipe: dict[str, Any], write: Callable[[Path], None]
+) -> bool:
+    """Have ``write`` fill an empty folder, which then becomes ``target``.
 
     What a killed run leaves has another name and is thrown away by the next run.
 
     Args:
-        args: Of the command line: ``target``, and what the data depends on.
-        name: ``{name}.json`` in the folder records the arguments and the version.
-        version: To raise when the same arguments give other bytes.
-        write: Called with the folder, which is empty.
-        what: Of which ``args.train`` and ``args.val`` are written.
+        target: The folder to make.
+        name: Of the data set: ``{name}.json`` in the folder records ``recipe``.
+        recipe: All that the content depends on.
+        write: Called with the folder to fill.
+
+    Returns:
+        False if ``target`` holds the same already.
 
     Raises:
         ConfigError: If the folder holds something else, or can't be written.
     """
-    target: Path = args.target
-    recipe = vars(args) | dict(version=version)
-    del recipe["target"]
     if _is_made(target, name, recipe):
         print(f"{target} is complete: nothing to do.")
-        return
+        return False
     whole = target.resolve()
     unfinished = whole.with_name(f".{whole.name}.unfinished")
     try:
@@ -50,7 +44,7 @@ def make_whole(
         raise ConfigError(f"{target} can't be written: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(f"{target}: {args.train} + {args.val} {what}.")
+    return True
 
 
 def _is_made(target: Path, name: str, recipe: dict[str, Any]) -> bool:
