@@ -11,7 +11,7 @@ data_preprocessor = dict(
     to_rgb=False)  # grey
 
 # No random shifts: a pixel is an eighth of the image, and half of a position of the map
-# of self-attention, which they would keep from learning in minutes.
+# of self-attention.
 pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=16,  # of each of two processes
