@@ -111,7 +111,7 @@ def test_no_toolbox_at_all_is_broken_and_one_is_enough(monkeypatch):
     module = "nlse_mm.environment.openmmlab.find_spec"
     for hidden, mark in (
         ({"mmseg", "mmaction", "mmpretrain"}, None),
-        ({"mmdet", "mmseg", "mmaction"}, "broken"),
+        ({"mmdet", "mmseg", "mmaction", "mmpretrain"}, "broken"),
     ):
         gone = hidden
         monkeypatch.setattr(module, lambda name, gone=gone: name not in gone or None)

@@ -41,15 +41,17 @@ def test_a_test_is_refused_before_it_starts(sentence_of, monkeypatch):
 
 @pytest.mark.parametrize(
     ("scope", "command"),
-    [("mmpretrain", ": pip install "), ("my_toolbox", "")],
+    [("mmpretrain", ": pip install mmpretrain torchvision"), ("my_toolbox", "")],
 )
 def test_a_toolbox_that_is_not_installed_comes_with_its_command(
     scope, command, sentence_of, monkeypatch
 ):
     monkeypatch.setattr("nlse_mm.training.config.installed", lambda name: False)
     said = sentence_of("train.py", CONFIG, "--cfg-options", f"default_scope={scope}")
-    assert f"has default_scope='{scope}', and {scope} is not installed{command}" in said
-    assert said.endswith(("installed", scope))
+    said = said.replace("onedl-", "")
+    assert said.endswith(
+        f"has default_scope='{scope}', and {scope} is not installed{command}"
+    )
 
 
 def test_a_base_that_needs_pkg_resources_comes_with_its_command(
@@ -74,7 +76,7 @@ def test_a_base_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeyp
     assert said.startswith("error: the config leaf.py can't be read: ")
     assert "mmaction2 is not installed" in said
     assert ": pip install --no-deps " in said
-    assert said.endswith("mmaction2 einops")
+    assert said.endswith("mmaction2 einops importlib_metadata zipp")
 
 
 def test_a_type_of_a_toolbox_that_is_not_installed_names_it(sentence_of, monkeypatch):
