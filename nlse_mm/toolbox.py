@@ -5,10 +5,12 @@ Nothing else in the package names a toolbox, but for the folder that extends one
 
 import difflib
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 from types import ModuleType
 from typing import Any
 
@@ -57,8 +59,9 @@ class Toolbox:
         """Return the data sample that a built model predicts for an image's file."""
         apis = self.module("apis")
         if self.inferencer:
-            inferencer = getattr(apis, self.inferencer)(model)
-            return inferencer(path, return_datasamples=True)[0]
+            with redirect_stdout(StringIO()):  # a progress bar for each image
+                inferencer = getattr(apis, self.inferencer)(model)
+                return inferencer(path, return_datasamples=True)[0]
         return getattr(apis, self.inference)(model, path)
 
     def owns(self, cls: Any) -> bool:

@@ -185,6 +185,7 @@ if [[ -n $active && -n $torch && $prefix != "$venv" && -z $recorded ]]; then
     if has '(onedl-)?mmsegmentation' || [[ ${missing[*]-} == *mmsegmentation* ]]; then
         for name in ftfy regex; do has $name || missing+=("$name"); done
     fi
+    if [[ -n $vision ]]; then has scipy || missing+=(scipy); fi # scikit-learn's
     wanted=("${alone[@]}") alone=()
     for name in "${wanted[@]}"; do has "${name%%==*}" || alone+=("$name"); done
     ours=$(cd / && "$python" -c 'import importlib.util as i; s = i.find_spec("nlse_mm"); print(s and s.origin)')

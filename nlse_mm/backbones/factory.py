@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeVar
 
 from torch import nn
 
-from nlse_mm.arguments import build_stock
+from nlse_mm.arguments import build_stock, stock_parameters
 from nlse_mm.errors import ArgumentError
 from nlse_mm.placement.entries import BlockEntry, Entries, parse_entries
 from nlse_mm.registry import MODELS
@@ -75,7 +75,8 @@ def build_backbone(
     if type(depth) is int and depth not in depths:
         raise ArgumentError(f"nlse_mm.{name}: depth={depth} is not one of {(*depths,)}")
     for ours, theirs in active_toolbox().renamed.items():
-        if ours in kwargs:  # what is given by the toolbox's own name counts
+        # What is given by the toolbox's own name counts.
+        if ours in kwargs and theirs in stock_parameters(stock):
             kwargs = {theirs: kwargs[ours], **kwargs}
             del kwargs[ours]
     parameters = inspect.signature(MODELS.module_dict[name]).parameters

@@ -31,8 +31,8 @@ _KNOWN = (
     ),
     (
         r"No module named 'torchvision'",
-        "MMPretrain imports torchvision, and doesn't ask for it: pip install "
-        "torchvision, in the release for the installed PyTorch",
+        "torchvision is missing, which MMPretrain, for one, imports and doesn't ask "
+        "for: pip install torchvision, in the release for the installed PyTorch",
     ),
     (
         r"MMCV==\S+ is used but incompatible",

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nlse_mm.errors import ConfigError
 
@@ -51,7 +52,8 @@ class DryRun:
         # Small first: most models with an img_size take others as well, and faster.
         sizes = (SIZES[0], *((img_size,) if img_size else ()), *SIZES[1:])
         given = example is not None
-        volumes = any(p.dim() == 5 for p in model.parameters())
+        weights = () if given else model.parameters()
+        volumes = any(not is_lazy(p) and p.dim() == 5 for p in weights)
         trials: Iterator[Trial] = (
             iter([of_example(example)])
             if given
@@ -61,7 +63,8 @@ class DryRun:
         first = None
         for self.size, args in trials:
             self.returned = {path: [] for path in modules}
-            shortcuts = Shortcuts(self.returned)
+            moved = to_device_of(model, args)
+            shortcuts = Shortcuts(self.returned, moved)
             try:
                 with (
                     no_trace(model),
@@ -69,7 +72,7 @@ class DryRun:
                     one_more_child(model) as calls,
                     shortcuts if finds_branches else nullcontext(),
                 ):
-                    self.output = model(*to_device_of(model, args))
+                    self.output = model(*moved)
                 self.runs_children, self.in_branches = bool(calls), shortcuts.joined
                 return
             except Exception as error:  # whatever a foreign model raises for a size

@@ -23,7 +23,8 @@ def expand_patterns(
     paths come in the model's order. A pattern that fits nothing stays, as the path of
     no module.
     """
-    paths = [path for path, _ in model.named_modules(remove_duplicate=False)]
+    modules = model.named_modules(remove_duplicate=False)
+    paths = [path for path, _ in modules if path]  # the first is the model's own
     expanded = []
     for entry in entries:
         fitting = _fitting(entry.after, paths) if entry.after else []

@@ -14,17 +14,20 @@ _JOINS = {"add", "add_", "__add__", "__radd__", "__iadd__", "cat", "concat"}
 class Shortcuts(TorchFunctionMode):
     """Follow, in one run of a model, what is made of the maps that modules return.
 
-    A map is in a branch if something made of it is added to, or concatenated with, a
-    map that isn't: the shortcut. Of what stands before or after a residual block the
-    shortcut is made as well.
+    A map is in a branch if something made of it is added to, or concatenated with, what
+    is made of the model's inputs and not of it: the shortcut. Of what stands before or
+    after a residual block the shortcut is made as well. The top-down path of a pyramid
+    has shortcuts of this kind, too.
 
     Args:
         returned: By path, what the module there has returned so far.
+        inputs: What the model is given.
     """
 
-    def __init__(self, returned: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, returned: Mapping[str, Sequence[Any]], inputs: Any) -> None:
         super().__init__()
         self.returned = returned
+        self._of_inputs = {id(t): t for t in _tensors(inputs)}
         # By path and identity, alive so that no other tensor gets that identity.
         self._made: dict[str, dict[int, Tensor]] = {path: {} for path in returned}
         self.joined: set[str] = set()
@@ -37,13 +40,20 @@ class Shortcuts(TorchFunctionMode):
         own = {path: [self._is_of(t, path) for t in given] for path in self._made}
         out = func(*args, **(kwargs or {}))
         results = _tensors(out)
+        if any(self._is_of_inputs(t) for t in given):
+            self._of_inputs.update((id(t), t) for t in results)
         for path, are_own in own.items():
             if not any(are_own):
                 continue
-            if not all(are_own) and getattr(func, "__name__", "") in _JOINS:
+            others = [t for t, is_own in zip(given, are_own, strict=True) if not is_own]
+            is_shortcut = any(self._is_of_inputs(t) for t in others)
+            if is_shortcut and getattr(func, "__name__", "") in _JOINS:
                 self.joined.add(path)
             self._made[path].update((id(t), t) for t in results)
         return out
+
+    def _is_of_inputs(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._of_inputs
 
     def _is_of(self, tensor: Tensor, path: str) -> bool:
         return id(tensor) in self._made[path] or any(

@@ -75,7 +75,7 @@ def _check(runner: Runner, part: str, loop: Any) -> Any:
     for key, leaf in found:
         check_names(leaf, key, warn)
         check_heads(model, leaf, key, warn, training=part == "train")
-        check_videos(leaf, key)
+        check_videos(leaf, key, warn)
         if os.environ.get("LOCAL_RANK", "0") == "0":
             check_label_images(leaf, key, model, warn, training=part == "train")
             check_image_sizes(leaf, key, warn)

@@ -6,26 +6,27 @@ from nlse_mm.environment.import_errors import reason
 from nlse_mm.errors import ConfigError, MissingPackageError
 from nlse_mm.toolbox import VIDEO
 
+from .agreement import Warn
 from .image_sizes import pipeline_of, spread
 
 _FILES = 8
 
 
-def check_videos(dataset: Any, key: str) -> None:
-    """Refuse videos that can't be read, and clips that are longer than the videos.
+def check_videos(dataset: Any, key: str, warn: Warn) -> None:
+    """Refuse videos that can't be read; warn of clips longer than the videos.
 
     Some videos, spread over the data set, are opened now. The others are named when
-    they are read. A video that is shorter than the others is MMAction2's business,
-    which repeats its frames.
+    they are read. Of a video that is too short MMAction2 repeats the frames.
 
     Args:
         dataset: A data set proper; its transforms that read videos are wrapped, in
             place.
         key: Its place in the config.
+        warn: Called with the length of a clip, and of the longest video of those
+            opened, if that is shorter.
 
     Raises:
-        ConfigError: Naming the video; or the length of a clip, and of the longest
-            video of those opened.
+        ConfigError: Naming the video.
     """
     steps = pipeline_of(dataset)
     kinds = [type(s).__name__ if VIDEO.owns(type(s)) else "" for s in steps]
@@ -45,11 +46,11 @@ def check_videos(dataset: Any, key: str) -> None:
     longest = max(opened, key=lambda results: results["total_frames"])
     wanted = (sampler.clip_len - 1) * sampler.frame_interval + 1
     if longest["total_frames"] < wanted:
-        raise ConfigError(
+        warn(
             f"{key}: a clip of clip_len={sampler.clip_len} and frame_interval="
             f"{sampler.frame_interval} wants {wanted} frames, and {longest['filename']}"
             f", the longest of {len(opened)} videos, has {longest['total_frames']}: "
-            "make the clip shorter, or give SampleFrames out_of_bound_opt='repeat_last'"
+            "its frames are repeated, from the first on"
         )
 
 

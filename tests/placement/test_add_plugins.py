@@ -88,6 +88,12 @@ def test_channels_that_an_entry_says_need_no_run():
     assert model.nonlocal_block_output1.in_channels == 32
 
 
+def test_a_model_with_a_lazy_layer_takes_plugins():
+    model = nn.Sequential(nn.LazyConv2d(8, 1), nn.ReLU())
+    add_plugins(model, [dict(cfg=DOUBLE, after="1")], image())
+    assert model(image()).shape[1] == 8
+
+
 @pytest.mark.parametrize(
     ("conv", "plugin", "size"),
     [

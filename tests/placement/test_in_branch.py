@@ -23,9 +23,10 @@ class Branch(torch.nn.Module):
         self.branch = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 1), torch.nn.ReLU())
         self.last = torch.nn.ReLU()
         self.bias = torch.nn.Parameter(torch.zeros(8, 1, 1))
+        self.register_buffer("offset", torch.zeros(8, 1, 1))
 
     def forward(self, x):
-        x = self.stem(x) + self.bias
+        x = self.stem(x) + self.bias + self.bias.flip(0) + self.offset
         return self.last(x + self.branch(x))
 
 

@@ -52,6 +52,7 @@ def test_it_means_what_its_entries_mean():
     [
         ("layers*", r"plugins\[0\]: after='layers\*' is not the path of a module of"),
         ("*.*.bn1", r"after='layer1.0.bn1' is a BatchNorm2d; norm layers"),
+        ("*", "after='conv1' is a Conv2d; norm layers"),  # not the model itself
         ("layer*.0.relu", "after='layer1.0.relu' is called 2 times"),
     ],
 )

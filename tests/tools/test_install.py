@@ -1,5 +1,6 @@
 """An active environment keeps what it has; wrong wishes end in one sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,23 @@ def test_a_stack_beats_the_active_environment(environment, name):
     )
     script.chmod(0o755)
     assert fakes.run("which.sh", STACK=name).stdout.strip() == str(own)
+
+
+def test_what_extras_pin_a_stack_pins_alike():
+    pins = {}
+    for file in Path(__file__).parents[2].glob("requirements*.txt"):
+        for name, version in re.findall(r"(?m)^([\w-]+)==([\w.]+)", file.read_text()):
+            key = file.stem, name.lower().replace("_", "-")
+            pins.setdefault(key, set()).add(version)
+    extras = {k: v for k, v in pins.items() if k[0].endswith(("video", "cation"))}
+    assert len(extras) > 10
+    apart = {
+        (file, name, other)
+        for (file, name), versions in extras.items()
+        for (other, same), others in pins.items()
+        if name == same and versions != others
+    }
+    assert not apart
 
 
 def test_every_stack_pins_exactly_and_its_mmcv_once():

@@ -88,22 +88,14 @@ def test_what_is_no_video_is_named_by_a_test_as_well(sentence_of):
     assert said.startswith(f"error: {path} is broken, or no video: ")
 
 
-def test_a_clip_longer_than_the_videos_is_refused_unless_frames_may_repeat(
-    refused, launch
-):
-    long = f"{SAMPLING}.clip_len=20"
-    said = refused(long)
-    assert (
-        "train_dataloader.dataset: a clip of clip_len=20 and frame_interval=1 " in said
-    )
-    assert "wants 20 frames, and " in said
-    assert "the longest of 8 videos, has 16" in said
-    options = [
-        long,
-        f"{SAMPLING}.out_of_bound_opt=repeat_last",
-        "train_cfg.max_epochs=1",
-    ]
+def test_a_clip_longer_than_the_videos_is_warned_of_and_repeats_them(launch):
+    options = [f"{SAMPLING}.clip_len=20", "train_cfg.max_epochs=1"]
     launch("train.py", "leaf.py", "--work-dir", "w", "--cfg-options", *options)
+    said = "train_dataloader.dataset: a clip of clip_len=20 and frame_interval=1 wants"
+    (log,) = Path("w").glob("*/*.log")
+    (line,) = (x for x in log.read_text().splitlines() if said in x)
+    assert "wants 20 frames, and " in line
+    assert "the longest of 8 videos, has 16" in line
     assert Path("w/epoch_1.pth").exists()
 
 

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 from arguments import add_cfg_options, make_parser
 from images import add_data, find_images
-from model_on_images import load_model, readable, run, takes_clips
+from model_on_images import check_kind, load_model, readable, run, takes_clips
 
 from nlse_mm.analysis import AttentionMeter, RunningMoments
 from nlse_mm.analysis.statistics import FIELDS, FRAME_FIELDS
@@ -45,6 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     images = find_images(args)
     model = load_model(args)
+    check_kind(model, images)
     meter = AttentionMeter(model, args.queries)
     with meter.measuring():
         for image in readable(images):

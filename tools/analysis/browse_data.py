@@ -5,9 +5,9 @@ tools/analysis/browse_data.py configs/keypoint_rcnn_r50.py --out drawn
 tools/analysis/browse_data.py configs/mask_rcnn_r50_nl.py --out drawn --number 50
 
 Boxes, masks, keypoints or labels are drawn as the config's visualizer draws the ground
-truth. Of a clip the frames stand side by side, those of several clips after each other,
-with its class. A file's name says which image or video it is, and whether it was
-flipped.
+truth. A classifier's image has its class above it. Of a clip the frames stand side by
+side, those of several clips after each other, with its class. A file's name says which
+image or video it is, and whether it was flipped.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import VIDEO
+from nlse_mm.toolbox import CLASSIFICATION, VIDEO
 from nlse_mm.training.config import load_config
 from nlse_mm.training.data_files import check_data_files
 from nlse_mm.training.seed_worker import seed_everything
@@ -51,7 +51,9 @@ def main() -> None:
         raise ConfigError(f"--number {args.number} is not 1 or more")
     cfg = load_config(args, "browsing", ("train_dataloader",))
     is_video = cfg.get("default_scope") == VIDEO.scope
-    if cfg.get("visualizer") is None and not is_video:
+    # MMPretrain's visualizer draws on a file's image, not on what the model gets.
+    has_class = is_video or cfg.get("default_scope") == CLASSIFICATION.scope
+    if cfg.get("visualizer") is None and not has_class:
         raise ConfigError(f"{args.config} has no visualizer, which browsing needs")
     check_data_files(cfg, "train")
     init_default_scope(cfg.get("default_scope") or "mmengine")
@@ -59,14 +61,14 @@ def main() -> None:
     if is_video:
         keep_meta(cfg.train_dataloader)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    if not is_video:
+    if not has_class:
         visualizer = VISUALIZERS.build(cfg.visualizer)
         visualizer.dataset_meta = dataset.metainfo
     for number in range(min(args.number, len(dataset))):
         item = dataset[number]
         path = args.output / name_of(item["data_samples"], number)
-        if is_video:
-            draw_clip(item, dataset.metainfo.get("classes"), path)
+        if has_class:
+            draw_classified(item, dataset.metainfo.get("classes"), path)
         else:
             draw_image(item, visualizer, path)
         print(path)
@@ -85,14 +87,21 @@ def draw_image(item: dict[str, Any], visualizer: Visualizer, path: Path) -> None
     )
 
 
-def draw_clip(item: dict[str, Any], classes: Sequence[str] | None, path: Path) -> None:
-    """Draw the frames of one clip, with its class, or classes."""
+def draw_classified(
+    item: dict[str, Any], classes: Sequence[str] | None, path: Path
+) -> None:
+    """Draw an image (C, H, W), or the frames of a clip, with its class, or classes."""
     label = item["data_samples"].gt_label
     if label.is_floating_point():  # 1 at each of several
         label = label.nonzero().flatten()
     names = [classes[i] if classes else str(i) for i in label.tolist()]
     heading = f"{path.stem}: class {', '.join(names)}"
-    save_figure(draw_frames(frames_of(item["inputs"]), heading), path)
+    inputs = item["inputs"]
+    if inputs.ndim == 3:
+        frames = inputs.flip(0).permute(1, 2, 0)[None].numpy()  # BGR to RGB
+    else:
+        frames = frames_of(inputs)
+    save_figure(draw_frames(frames, heading), path)
 
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ from rich.table import Table
 from nlse_mm.analysis.complexity import Complexity, complexity
 from nlse_mm.analysis.plugin_entries import split
 from nlse_mm.errors import ConfigError
-from nlse_mm.toolbox import VIDEO
+from nlse_mm.toolbox import CLASSIFICATION, VIDEO
 from nlse_mm.training.config import load_config
 from nlse_mm.training.user_error import USER_ERROR, in_one_sentence, user_error
 
 COLUMNS = ("config", "M param.", "GMAC", "MiB", "+ M", "+ GMAC", "+ MiB")
-IMAGE, CLIP = (800, 1344), (32, 224, 224)  # (H, W) and (T, H, W) in pixels
+IMAGE, CROP, CLIP = (800, 1344), (224, 224), (32, 224, 224)  # (H, W), (T, H, W)
 Row = tuple[str, ...]
 Shape = tuple[int, ...]
 
@@ -78,8 +78,8 @@ def parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("configs", nargs="+")
-    words = "pixels of the image ({} {}), or of a clip's frames ({} {})"
-    words = words.format(*IMAGE, *CLIP[1:])
+    words = "pixels of the image ({} {}), a classifier's or a clip's frames ({} {})"
+    words = words.format(*IMAGE, *CROP)
     add("--shape", nargs=2, type=at_least_one, metavar=("H", "W"), help=words)
     add("--frames", type=at_least_one, help=f"of a recognizer's clip ({CLIP[0]})")
     add("--markdown", action="store_true", help="print Markdown")
@@ -98,7 +98,8 @@ def shape_of(path: str, config: Config, args: argparse.Namespace) -> Shape:
         return args.frames or frames, *(args.shape or size)
     if args.frames:
         raise ConfigError(f"--frames {args.frames}: the config {path} takes images")
-    return (*(args.shape or IMAGE),)
+    is_classifier = config.get("default_scope") == CLASSIFICATION.scope
+    return (*(args.shape or (CROP if is_classifier else IMAGE)),)
 
 
 def rows_of(path: str, config: Config, shape: Shape) -> list[Row]:

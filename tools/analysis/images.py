@@ -44,7 +44,10 @@ def find_images(args: argparse.Namespace) -> list[Image]:
         raise ConfigError(f"--number {number} is not 1 or more")
     if not data.exists():
         raise ConfigError(f"the data {data} does not exist")
-    images = _in_folder(data) if data.is_dir() else _in_coco(data)
+    if data.is_dir():
+        images = _in_folder(data, _IMAGES) or _in_folder(data, VIDEOS)
+    else:
+        images = _in_coco(data)
     if not images:
         raise ConfigError(f"{data} has no image; it should be {DATA_HELP}")
     number = min(number or len(images), len(images))
@@ -71,17 +74,16 @@ def by_frequency(images: list[Image]) -> list[str]:
     return [c for c, _ in counts.most_common()]
 
 
-def _in_folder(data: Path) -> list[Image]:
-    here = [Image(path) for path in _files(data)]
+def _in_folder(data: Path, suffixes: set[str]) -> list[Image]:
+    here = [Image(path) for path in _files(data, suffixes)]
     return here or [
         Image(path, frozenset({folder.name}))
         for folder in sorted(path for path in data.iterdir() if path.is_dir())
-        for path in _files(folder)
+        for path in _files(folder, suffixes)
     ]
 
 
-def _files(folder: Path) -> list[Path]:
-    suffixes = _IMAGES | VIDEOS
+def _files(folder: Path, suffixes: set[str]) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes)
 
 

@@ -83,6 +83,15 @@ def run(model: nn.Module, path: Path) -> BaseDataElement:
     return _toolbox_of(model.cfg).run(model, str(path))
 
 
+def check_kind(model: nn.Module, images: Iterable[Image]) -> None:
+    """Raise ConfigError if a model of images is given videos, or the other way."""
+    wants_videos = takes_clips(model)
+    for image in images:
+        if (image.path.suffix.lower() in VIDEOS) is not wants_videos:
+            kind = "videos" if wants_videos else "images"
+            raise ConfigError(f"{image.path} is none of the {kind} that it takes")
+
+
 def readable(images: Iterable[Image]) -> Iterator[Image]:
     """Go through images, or videos, with a progress bar; refuse an unreadable one."""
     for image in track(images, "Images", console=Console(stderr=True)):

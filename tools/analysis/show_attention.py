@@ -35,6 +35,7 @@ from attention_figure import draw
 from clip_figure import draw_clip
 from clips import attention_of_clip, check_video
 from images import VIDEOS, read_image
+from mmengine.config import Config
 from model_on_images import load_model, run, takes_clips
 from torch import nn
 
@@ -149,6 +150,17 @@ def check_points(args: argparse.Namespace, is_video: bool) -> None:
             )
 
 
+def check_not_cropped(config: Config) -> None:
+    """Raise ConfigError if a test crops images: only of clips the crop is known."""
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
+    for step in dataset.get("pipeline") or ():
+        if "Crop" in str(step.get("type")):
+            raise ConfigError(
+                f"{config.filename} tests with {step['type']}, whose place in the "
+                "image isn't recorded: take it out of test_dataloader.dataset.pipeline"
+            )
+
+
 def maps_of_image(
     model: nn.Module,
     blocks: dict[str, nn.Module],
@@ -158,7 +170,8 @@ def maps_of_image(
     """Compute the attention map of each of ``points`` in each of ``blocks``."""
     calls: dict[str, list[tuple[torch.Tensor, torch.Size]]] = {n: [] for n in blocks}
     network = []
-    if "mode" in (model.test_cfg or {}):
+    check_not_cropped(model.cfg)
+    if "mode" in (getattr(model, "test_cfg", None) or {}):
         model.test_cfg.mode = "whole"  # the alternative cuts the image up
 
     def receive_data(*call: Any) -> None:

@@ -24,7 +24,7 @@ from arguments import (
 )
 from images import add_data, by_frequency, find_images
 from matplotlib.figure import Figure
-from model_on_images import load_model, readable, run
+from model_on_images import check_kind, load_model, readable, run
 
 from nlse_mm.analysis import ExcitationMeter, RunningMoments, last_of_stages
 from nlse_mm.errors import ConfigError
@@ -55,6 +55,7 @@ def main() -> None:
             known = ", ".join(sorted(present)) or "none, as it is a plain folder"
             raise ConfigError(f"no image shows the class {c!r}; there are {known}")
     model = load_model(args)
+    check_kind(model, images)
     meter = ExcitationMeter(last_of_stages(model), classes)
     for image in readable(images):
         with meter.measuring(image.classes):
