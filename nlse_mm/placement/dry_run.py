@@ -63,9 +63,9 @@ class DryRun:
         first = None
         for self.size, args in trials:
             self.returned = {path: [] for path in modules}
-            moved = to_device_of(model, args)
-            shortcuts = Shortcuts(self.returned, moved)
             try:
+                moved = to_device_of(model, args)
+                shortcuts = Shortcuts(self.returned, moved)
                 with (
                     no_trace(model),
                     capture(modules, self.returned),
