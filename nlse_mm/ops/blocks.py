@@ -11,12 +11,17 @@ from itertools import product
 # the speed of large ones; more would only cost memory.
 BLOCK_WEIGHTS = 2**23
 QUERIES = 768
+# A GPU computes such a block in less time than it takes to start the dozen kernels.
+GPU_TIMES = 4
 
 
-def blocks(n: int, p: int, q: int) -> Iterator[tuple[slice, slice]]:
+def blocks(
+    n: int, p: int, q: int, device: str = "cpu"
+) -> Iterator[tuple[slice, slice]]:
     """Iterate over blocks: slices of the images, and slices of their queries.
 
-    As many whole images as ``BLOCK_WEIGHTS`` allows, for one product of all of them:
+    As many whole images as ``BLOCK_WEIGHTS`` allows (on a GPU ``GPU_TIMES`` as many
+    weights), for one product of all of them:
     the rois of a head are hundreds of small images. Of an image that is larger than
     that, some of the queries: up to ``QUERIES`` while they have no more than twice as
     many weights, and at least one, with its weights to all keys.
@@ -25,15 +30,21 @@ def blocks(n: int, p: int, q: int) -> Iterator[tuple[slice, slice]]:
         >>> [(n.stop, p.stop) for n, p in blocks(3, 1024, 4096)]  # 4 Mi weights each
         [(1, 1024), (3, 1024)]
     """
-    images, queries = block_size(n, p, q)
+    images, queries = block_size(n, p, q, device)
     return product(_slices(n, images), _slices(p, queries))
 
 
-def block_size(n: int, p: int, q: int) -> tuple[int, int]:
+def block_size(n: int, p: int, q: int, device: str = "cpu") -> tuple[int, int]:
     """Return the images and the queries of the largest block."""
-    images = _even(n, BLOCK_WEIGHTS // max(p * q, 1))
-    queries = BLOCK_WEIGHTS // max(q, 1)
+    most = most_weights(device)
+    images = _even(n, most // max(p * q, 1))
+    queries = most // max(q, 1)
     return images, _even(p, max(queries, min(QUERIES, 2 * queries)))
+
+
+def most_weights(device: str) -> int:
+    """Return how many weights a block has on a kind of device, at most."""
+    return BLOCK_WEIGHTS * (GPU_TIMES if device == "cuda" else 1)
 
 
 def _even(count: int, most: int) -> int:

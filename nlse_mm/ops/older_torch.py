@@ -18,6 +18,12 @@ HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")
 # Without it, below 2.7, what Dynamo follows may be an export or a compilation.
 TELLS_EXPORTS = hasattr(torch.compiler, "is_exporting")
 
+HALF = (torch.float16, torch.bfloat16)
+# From 2.8 on, and not on AMD's GPUs.
+HAS_WIDE_PRODUCTS = (
+    "dtype_out" in torch.ops.aten.baddbmm.overloads() and not torch.version.hip
+)
+
 
 class Operation(Protocol):
     """Name what ``torch.library.custom_op`` returns, as far as ops/ uses it."""
@@ -174,6 +180,18 @@ def autocast_dtype(device_type: str) -> torch.dtype:
     if device_type == "cpu":
         return torch.get_autocast_cpu_dtype()
     return torch.get_autocast_gpu_dtype()
+
+
+def multiplies_wide(x: Tensor) -> bool:
+    """Tell whether its products, of 16 bits, can be written in 32, unrounded."""
+    return HAS_WIDE_PRODUCTS and x.is_cuda and x.dtype in HALF
+
+
+def wide_product(out: Tensor, a: Tensor, b: Tensor, scale: float, add: bool) -> None:
+    """Write ``scale * a @ b`` of 16 bits to ``out`` of 32, or add it."""
+    torch.ops.aten.baddbmm.dtype_out(
+        out, a, b, out.dtype, beta=int(add), alpha=scale, out=out
+    )
 
 
 def flash_takes(query: Tensor, key: Tensor, value: Tensor) -> bool:

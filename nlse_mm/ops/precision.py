@@ -30,6 +30,11 @@ def common_dtype(*tensors: Tensor) -> torch.dtype:
     return widest
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Find what sums and exponentials are computed in: single precision at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def is_autocast(x: Tensor) -> bool:
     """Tell whether autocast is on for the device of ``x``."""
     # Autocast raises for ``meta``, on which models are counted and built.

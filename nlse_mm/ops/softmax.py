@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .exported_softmax import exported_softmax
-from .older_torch import flash_takes, only_flash
+from .older_torch import flash_takes, multiplies_wide, only_flash
 from .precision import common_dtype
 from .softmax_blocks import attend, formula
 from .softmax_way import Way, softmax_way
@@ -66,7 +66,7 @@ def softmax_attention(
         if flash_takes(q, k, v):
             return _flash(q, k, v, scale)
     is_both = given[0] is given[1]  # not earlier: Dynamo of PyTorch 2.1 can't compare
-    if dtype == torch.float16:
+    if dtype == torch.float16 and not multiplies_wide(query):
         # The products may be too large for 16 bits; the flash kernel keeps them in 32.
         query, key, value = [t.float() for t in (query, key, value)]
     return attend(query, None if is_both else key, value, scale).to(dtype)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .blocks import block_size, blocks
 from .derivatives import derivatives
-from .older_torch import flop_formula, operation
+from .older_torch import flop_formula, multiplies_wide, operation, wide_product
+from .precision import wide
 
 # From so many channels on, a product costs more than adding a map to its transposed.
 MANY_CHANNELS = 192
@@ -170,20 +171,23 @@ class _Workspace:
     """Hold the memory of a block's weights and slopes, used again for every block."""
 
     def __init__(self, query: Tensor, key: Tensor):
-        sizes = *query.shape[:2], key.shape[1]
+        sizes = *query.shape[:2], key.shape[1], query.device.type
         self.blocks = blocks(*sizes)
         self.is_split = block_size(*sizes)[1] < query.shape[1]
         self._size = math.prod(block_size(*sizes)) * key.shape[1]
         self._like = query
         # Not in half precision, in which sums of Q exponentials round coarsely.
-        self._wide = _wide(query.dtype)
+        self._wide = wide(query.dtype)
+        is_direct = multiplies_wide(query)
+        self._products = self._wide if is_direct else query.dtype
         self._buffers: dict[str, Tensor] = {}
 
     def weights(self, query: Tensor, key: Tensor, scale: float) -> Tensor:
         """Compute the softmax of the scaled products (M, B, Q) of a block."""
-        is_wide = query.dtype == self._wide
+        is_wide = self._products == self._wide
         # In place where one dtype will do, as in PyTorch's own multi-head attention.
-        products = self._place("weights" if is_wide else "products", query, key)
+        name = "weights" if is_wide else "products"
+        products = self._place(name, query, key, self._products)
         _multiply(products, query, key.transpose(1, 2), scale)  # (M, B, Q)
         weights = self._place("weights", query, key, self._wide)
         return torch.softmax(products, dim=2, dtype=self._wide, out=weights)
@@ -196,7 +200,7 @@ class _Workspace:
         With ``add_transposed`` the sum of it and its transposed, which overwrites the
         weights.
         """
-        slopes = self._place("products", grad, value)
+        slopes = self._place("products", grad, value, self._products)
         _multiply(slopes, grad, value.transpose(1, 2))  # (M, B, Q)
         # In the dtype of the weights, since g - sum p g cancels.
         slopes = slopes.to(weights.dtype)
@@ -209,7 +213,7 @@ class _Workspace:
         return slopes.to(grad.dtype)
 
     def _place(
-        self, name: str, rows: Tensor, columns: Tensor, dtype: torch.dtype | None = None
+        self, name: str, rows: Tensor, columns: Tensor, dtype: torch.dtype
     ) -> Tensor:
         """Find the memory for products of (M, B, *) and (M, Q, *): (M, B, Q)."""
         if name not in self._buffers:
@@ -224,7 +228,7 @@ def _sums_like(like: Tensor, is_split: bool) -> Tensor:
     In a dtype in which not each addition rounds coarsely.
     """
     if is_split:
-        return torch.zeros_like(like, dtype=_wide(like.dtype))
+        return torch.zeros_like(like, dtype=wide(like.dtype))
     return torch.empty_like(like)
 
 
@@ -239,10 +243,7 @@ def _multiply(
     # baddbmm_ wants one dtype, and where it has one needs no memory for the product.
     if out.dtype == a.dtype:
         out.baddbmm_(a, b, beta=int(add), alpha=scale)
+    elif multiplies_wide(a):
+        wide_product(out, a, b, scale, add)
     else:
         out.add_(a @ b, alpha=scale)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Find what exponentials and sums are computed in: single precision at least."""
-    return torch.promote_types(dtype, torch.float32)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from live import Live
 
-from nlse_mm.ops.blocks import BLOCK_WEIGHTS
+from nlse_mm.ops.blocks import most_weights
 from nlse_mm.plugins import NonLocal2d, NonLocal3d, SelfAttention2d
 from nlse_mm.plugins.relative_encoding import ENCODINGS
 
@@ -32,22 +32,21 @@ def test_doubling_the_positions_at_most_doubles_the_memory(mode, sub_sample):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_operator_returns_a_map(mode):
-    count = 160 * 100
+def test_no_operator_returns_a_map(mode, each_device):
     block = NonLocal2d(32, mode=mode, zeros_init=False)
-    live = measure(block, 160, 100)
-    assert live.largest < count * count * 4 / 8
-    assert live.peak < count * count * 4 / 8
+    share = 8 if each_device == "cpu" else 2  # a GPU's blocks are larger
+    assert measure(block, 160, 100).peak < (160 * 100) ** 2 * 4 / share
 
 
 @pytest.mark.parametrize("mode", ["embedded_gaussian", "gaussian"])
-def test_many_small_images_make_no_more_weights_than_a_block_has(mode):
+def test_many_small_images_make_no_more_weights_than_a_block_has(mode, each_device):
+    most = 4 * most_weights(each_device)
+    images = 4 * most // (4 * 576**2)
     live = measure(
-        NonLocal2d(8, mode=mode, zeros_init=False), 24, 24, channels=8, images=120
+        NonLocal2d(8, mode=mode, zeros_init=False), 24, 24, channels=8, images=images
     )
-    assert live.largest < 120 * 576**2  # of the 4 bytes of each weight, 1
-    assert live.largest <= 4 * BLOCK_WEIGHTS
-    assert live.peak <= 2.5 * 4 * BLOCK_WEIGHTS  # weights and their gradients
+    assert live.largest <= most
+    assert live.peak <= 2.5 * most  # weights and their gradients
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -81,8 +80,10 @@ def test_the_measurement_sees_mmcvs_map():
 
 
 @pytest.mark.parametrize("mode", MODES[:3])  # MMAction2 has no config of the fourth
-def test_the_block_of_mmactions_configs_takes_half_of_the_memory(mode):
+def test_the_block_of_mmactions_configs_takes_half_of_the_memory(mode, each_device):
     """Of res3 with 8 frames, as SlowOnly and TSM have: 6,272 positions."""
+    if each_device == "cuda":
+        pytest.skip("a block of weights is as large as this map there")
     from mmcv.cnn import NonLocal3d as Stock
 
     given = dict(mode=mode, sub_sample=True, norm_cfg=dict(type="BN3d"))
