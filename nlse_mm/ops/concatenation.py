@@ -4,6 +4,7 @@ Shapes: N batch, P queries, Q keys, E channels of values.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .context import Context
@@ -168,18 +169,18 @@ class _SuffixSums:
         Returns:
             One or two tensors (N, P, E), in double precision.
         """
+        # Positions last: along any other dimension a GPU's scan is many times as slow.
+        values = values.transpose(1, 2)  # (N, E, Q)
         # expand, not repeat: the indices are not copied for each channel.
-        place = self.counts[:, :, None].expand(-1, -1, values.shape[2])  # (N, P, E)
-        order = self.order[:, :, None].expand_as(values)  # (N, Q, E)
-        terms = [values.gather(1, order).double()]
+        place = self.counts[:, None].expand(-1, values.shape[1], -1)  # (N, E, P)
+        order = self.order[:, None].expand_as(values)  # (N, E, Q)
+        terms = [values.gather(2, order).double()]
         if weighted:
-            terms.append(terms[0] * self.keys[:, :, None])  # keys as (N, Q, 1)
+            terms.append(terms[0] * self.keys[:, None])  # keys as (N, 1, Q)
         sums = []
         while terms:
             # Popped, so that the terms' memory is free once they are summed. The row of
             # zeros is what a threshold above all keys reads.
-            running = torch.nn.functional.pad(
-                terms.pop(0).cumsum(dim=1), (0, 0, 1, 0)
-            )  # (N, Q + 1, E)
-            sums.append(running.gather(1, place))  # (N, P, E)
+            running = F.pad(terms.pop(0).cumsum(dim=2), (1, 0))  # (N, E, Q + 1)
+            sums.append(running.gather(2, place).transpose(1, 2))  # (N, P, E)
         return sums
