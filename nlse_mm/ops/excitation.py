@@ -4,31 +4,28 @@ Shapes: N batch, C channels, H height, W width, M channels between the two layer
 excitation.
 
 Squeeze and excitation has next to no arithmetic: what it costs is reading, writing and
-allocating whole maps. Here the block's output overwrites the branch, and the backward
-pass recovers the branch's values from that output, so that no map is kept that a block
-without excitation wouldn't keep.
+allocating whole maps, and on a GPU starting kernels. Here the block's output overwrites
+the branch, and the backward pass recovers the branch's values from that output, so that
+no map is kept that a block without excitation wouldn't keep.
 """
 
 from collections.abc import Iterator
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .context import Context
+from .gate import Excitation, excitation, squeeze
 from .layout import memory_format
 from .older_torch import is_compiling
-from .precision import no_autocast
+from .precision import no_autocast, wide
 from .tracing import needs_formula
 
 # Numbers in a chunk of a map, 4 MiB in single precision. What is computed on the way to
 # a sum stays in the cache that way: to allocate whole maps for it costs a CPU more than
 # the arithmetic here. Smaller chunks would leave each of many threads too little to do.
 MAP_CHUNK = 1 << 20
-
-# W_1 (M, C), its bias (M,), W_2 (C, M), its bias (C,); None where there is no bias.
-Excitation = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 
 
 def excite_add_relu(
@@ -46,10 +43,11 @@ def excite_add_relu(
     The gradient of ``s`` is a sum over a map of gradient times ``x``. Wherever the ReLU
     lets a gradient through, ``s * x`` is ``y - identity``, exact but for the rounding
     of ``y``, and so ``x`` needn't be kept. Half precision rounds too coarsely for that
-    and keeps it. Compiled, exported and traced graphs hold the plain formula.
+    and keeps it, in place of ``identity``. Compiled, exported and traced graphs, and
+    tensors of several dtypes, get the plain formula.
 
-    Training keeps ``y`` and ``identity``, 2 N C H W numbers; inference none. A second
-    derivative of the fused form doesn't exist.
+    Training keeps two maps, 2 N C H W numbers; inference none. A second derivative of
+    the fused form doesn't exist.
 
     Args:
         x: The branch's output, (N, C, H, W). Nothing else may need its values, which
@@ -74,7 +72,7 @@ def excite_add_relu(
     graph = is_compiling() or needs_formula()
     tensors = [t for t in (x, identity, *weights) if t is not None]
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if trains and not graph and _all_of_full_precision(tensors):
+    if trains and not graph and _can_fuse(x, identity, weights):
         return _ExciteAddReLU.apply(x, identity, *weights, gate_scale)
     gate = excitation(x, weights, gate_scale)[:, :, None, None]  # (N, C, 1, 1)
     # Not in place where autograd keeps x, or where its dtype can't hold the sum's.
@@ -83,43 +81,10 @@ def excite_add_relu(
     return _overwrite(x, identity, gate)
 
 
-def excitation(x: Tensor, weights: Excitation, gate_scale: float = 1.0) -> Tensor:
-    r"""Compute the gate ``s``.
-
-    .. math:: s = \gamma\, \sigma(W_2\,\mathrm{ReLU}(W_1 \bar x))
-
-    `Squeeze-and-Excitation Networks <https://arxiv.org/abs/1709.01507>`_, equations 2
-    and 3. It costs N C H W additions and 2 N C M multiplications.
-
-    Args:
-        x: (N, C, H, W).
-        weights: ``(W_1, bias, W_2, bias)``, (M, C), (M,), (C, M), (C,).
-        gate_scale: Multiplies the sigmoid: the upper bound of ``s``.
-
-    Returns:
-        (N, C), each value between 0 and ``gate_scale``.
-
-    Example:
-        >>> weights = torch.zeros(1, 2), None, torch.zeros(2, 1), None
-        >>> excitation(torch.rand(1, 2, 3, 3), weights)
-        tensor([[0.5000, 0.5000]])
-    """
-    # Half precision is left for the few numbers in between: sums of a map overflow it.
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    w1, w2 = weights[0].to(dtype), weights[2].to(dtype)  # (M, C), (C, M)
-    b1, b2 = (b if b is None else b.to(dtype) for b in weights[1::2])  # (M,), (C,)
-    with no_autocast(x):
-        pooled = x.mean((2, 3), dtype=dtype)  # (N, C)
-        hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
-        gate = gate_scale * F.linear(hidden, w2, b2).sigmoid()  # (N, C)
-    return gate.to(x.dtype)
-
-
-def _all_of_full_precision(tensors: list[Tensor]) -> bool:
-    dtype = tensors[0].dtype
-    return dtype in (torch.float32, torch.float64) and all(
-        t.dtype == dtype for t in tensors
-    )
+def _can_fuse(x: Tensor, identity: Tensor, weights: Excitation) -> bool:
+    """Tell whether the maps have one dtype, and the weights that or a wider one."""
+    dtypes = {w.dtype for w in weights if w is not None}
+    return x.dtype == identity.dtype and dtypes <= {x.dtype, wide(x.dtype)}
 
 
 def _overwrite(x: Tensor, identity: Tensor, gate: Tensor) -> Tensor:
@@ -158,7 +123,11 @@ class _Context(Context, Protocol):
 
 
 class _ExciteAddReLU(torch.autograd.Function):
-    """The fused end of a block, with a backward pass that doesn't need the branch."""
+    """The fused end of a block, with a backward pass that needs one map of two.
+
+    In half precision that is the branch; otherwise, the identity, and the branch's
+    place is the output's.
+    """
 
     @staticmethod
     def forward(
@@ -171,15 +140,16 @@ class _ExciteAddReLU(torch.autograd.Function):
         b2: Tensor | None,
         gate_scale: float,
     ) -> Tensor:
-        with no_autocast(x):
-            pooled = x.mean((2, 3))  # (N, C)
-            hidden = F.linear(pooled, w1, b1).relu()  # (N, M)
-            sigmoid = F.linear(hidden, w2, b2).sigmoid()  # (N, C)
-        _overwrite(x, identity, (gate_scale * sigmoid)[:, :, None, None])
-        ctx.mark_dirty(x)  # so that this function becomes the history of x
-        ctx.save_for_backward(x, identity, pooled, hidden, sigmoid, w1, w2)
+        pooled, hidden, sigmoid = squeeze(x, (w1, b1, w2, b2))
+        gate = (gate_scale * sigmoid).to(x.dtype)[:, :, None, None]  # (N, C, 1, 1)
+        if x.dtype == sigmoid.dtype:
+            y, kept = _overwrite(x, identity, gate), identity
+            ctx.mark_dirty(x)  # so that this function becomes the history of x
+        else:
+            y, kept = torch.addcmul(identity, x, gate).relu_(), x
+        ctx.save_for_backward(y, kept, pooled, hidden, sigmoid, w1, w2)
         ctx.gate_scale = gate_scale
-        return x
+        return y
 
     @staticmethod
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -188,33 +158,46 @@ class _ExciteAddReLU(torch.autograd.Function):
                 "create_graph=True: the fused end of an excited block has no second "
                 "derivative; an SE layer with a forward hook runs unfused and has one"
             )
-        y, identity, pooled, hidden, sigmoid, w1, w2 = ctx.saved_tensors
-        d_identity, d_log_gate = _through_relu(grad, y, identity)
-        # By the gate's logarithm, whose derivative is 1 - sigmoid: x itself would be
-        # (y - identity) / gate, and the gate can round to 0.
-        d_logit = d_log_gate * (1 - sigmoid)  # (N, C)
-        d_hidden = (d_logit @ w2) * (hidden > 0)  # (N, M)
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_mean = (d_hidden @ w1) / y.shape[2:].numel()  # (N, C)
-            # A map of its own: d_identity is returned as well.
-            d_x = torch.empty_like(d_identity)
-            for dx, di, s, dm in _chunks(
-                d_x,
-                d_identity,
-                (ctx.gate_scale * sigmoid)[:, :, None, None],  # (N, C, 1, 1)
-                d_mean[:, :, None, None],  # (N, C, 1, 1)
-            ):
+        with no_autocast(grad):
+            return _backward(ctx, grad)
+
+
+def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+    y, kept, pooled, hidden, sigmoid, *weights = ctx.saved_tensors
+    # In the format of y: maps are split only where all of them are contiguous.
+    grad = grad.contiguous(memory_format=memory_format(y))
+    w1, w2 = (w.to(sigmoid.dtype) for w in weights)  # (M, C), (C, M)
+    gate = (ctx.gate_scale * sigmoid).to(y.dtype)[:, :, None, None]  # (N, C, 1, 1)
+    if y.dtype == sigmoid.dtype:
+        d_identity, d_log_gate = _through_relu(grad, y, kept)
+    else:
+        d_identity = torch.ops.aten.threshold_backward(grad, y, 0)
+        d_gate = (d_identity * kept).sum((2, 3), dtype=sigmoid.dtype)  # (N, C)
+        d_log_gate = d_gate * (ctx.gate_scale * sigmoid)
+    # By the gate's logarithm, whose derivative is 1 - sigmoid: x itself would be
+    # (y - identity) / gate, and the gate can round to 0.
+    d_logit = d_log_gate * (1 - sigmoid)  # (N, C)
+    d_hidden = (d_logit @ w2) * (hidden > 0)  # (N, M)
+    d_x = None
+    if ctx.needs_input_grad[0]:
+        d_mean = (d_hidden @ w1) / y.shape[2:].numel()  # (N, C)
+        # A map of its own: d_identity is returned as well.
+        d_x = torch.empty_like(d_identity)
+        maps = d_x, d_identity, gate, d_mean.to(y.dtype)[:, :, None, None]
+        for dx, di, s, dm in _chunks(*maps):
+            if dx.is_cuda:
+                torch.addcmul(dm, di, s, out=dx)
+            else:  # in the cache, two passes take less time than this one
                 torch.mul(di, s, out=dx).add_(dm)
-        return (
-            d_x,
-            d_identity,
-            d_hidden.t() @ pooled,  # (M, C)
-            d_hidden.sum(0) if ctx.needs_input_grad[3] else None,  # (M,)
-            d_logit.t() @ hidden,  # (C, M)
-            d_logit.sum(0) if ctx.needs_input_grad[5] else None,  # (C,)
-            None,
-        )
+    return (
+        d_x,
+        d_identity,
+        d_hidden.t() @ pooled,  # (M, C)
+        d_hidden.sum(0) if ctx.needs_input_grad[3] else None,  # (M,)
+        d_logit.t() @ hidden,  # (C, M)
+        d_logit.sum(0) if ctx.needs_input_grad[5] else None,  # (C,)
+        None,
+    )
 
 
 def _through_relu(grad: Tensor, y: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,8 +209,6 @@ def _through_relu(grad: Tensor, y: Tensor, identity: Tensor) -> tuple[Tensor, Te
     Returns:
         (N, C, H, W) and (N, C).
     """
-    # In the format of y: maps are split only where all of them are contiguous.
-    grad = grad.contiguous(memory_format=memory_format(y))
     before = torch.empty_like(y)
     sums = y.new_empty(*y.shape[:2], 1, 1)  # (N, C, 1, 1)
     for g, d, out, shortcut, total in _chunks(grad, before, y, identity, sums):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nlse_mm.arguments import checked, fits
 from nlse_mm.errors import ConfigError
-from nlse_mm.ops.excitation import Excitation, excitation, excite_add_relu
+from nlse_mm.ops.excitation import excite_add_relu
+from nlse_mm.ops.gate import Excitation, excitation
 from nlse_mm.ops.precision import no_autocast
 from nlse_mm.ops.tracing import is_hooked, is_recording
 from nlse_mm.registry import MODELS

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from nlse_mm.ops import excitation as module
-from nlse_mm.ops.excitation import excitation, excite_add_relu
+from nlse_mm.ops.excitation import excite_add_relu
+from nlse_mm.ops.gate import excitation
 
 pytestmark = pytest.mark.usefixtures("each_device")
 SIZES = [(2, 8, 5, 7), (1, 16, 1, 3), (3, 8, 6, 4), (0, 8, 5, 7)]
