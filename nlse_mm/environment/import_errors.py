@@ -44,6 +44,8 @@ _KNOWN = (
 _COMPILED = re.compile(r"mmcv[/\\]_ext\b")
 # What MMCV raises for an operator that wasn't compiled for the device.
 _ON_GPU = re.compile(r"_impl: implementation for device cuda:\d+ not found")
+# What CUDA says of what was compiled for other GPUs only.
+_OTHER_GPUS = "no kernel image is available"
 
 
 def reason(error: BaseException) -> str:
@@ -63,6 +65,8 @@ def explain(error: BaseException) -> str | None:
         return _of_operators(error)
     if _ON_GPU.search(message):
         return cpu_only()
+    if _OTHER_GPUS in message:
+        return other_gpus()
     return next((why for known, why in _KNOWN if re.search(known, message)), None)
 
 
@@ -87,6 +91,15 @@ def cpu_only() -> str:
         f"the operators of {mmcv}, such as nms and RoIAlign, "
         f"were compiled for the CPU only, and PyTorch uses a GPU: "
         f"{how_to_compile(cuda=True)}, which needs CUDA's compiler nvcc"
+    )
+
+
+def other_gpus() -> str:
+    """Say that something was compiled for other GPUs, and what to do."""
+    mmcv = name_and_version(MMCV) or "MMCV"
+    return (
+        f"{mmcv}'s operators, or PyTorch, were compiled for other GPUs than the one "
+        f"here; for this one MMCV's are compiled by {how_to_compile(cuda=True)}"
     )
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from .findings import Finding, Mark
 from .import_errors import reason
-from .operators import compiled_cuda, missing_operators, why_cpu_only
+from .operators import compiled_cuda, has_gpu, missing_operators, why_not_on_gpu
 from .packages import (
     MMCV,
     MMENGINE,
@@ -78,13 +78,18 @@ def _package(package: Package, modules: tuple[str, ...]) -> Finding:
 
 def _operators() -> Finding:
     try:
-        cuda, missing = compiled_cuda(), missing_operators()
-        why = why_cpu_only()
+        missing = missing_operators()
+        why = why_not_on_gpu() if has_gpu() else None
+        text = "run on the GPU" if has_gpu() else _compiled_for()
     except Exception as error:
         return Finding(SECTION, "broken", _OPERATORS, reason(error))
     if why:
         return Finding(SECTION, "broken", _OPERATORS, why)
-    text = f"compiled for {cuda}" if cuda else "compiled for the CPU only"
     if missing:
         text += f", without {', '.join(missing)}"
     return Finding(SECTION, "ok", _OPERATORS, text)
+
+
+def _compiled_for() -> str:
+    cuda = compiled_cuda()
+    return f"compiled for {cuda}" if cuda else "compiled for the CPU only"

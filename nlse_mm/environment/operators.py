@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nlse_mm.errors import MissingPackageError
 
-from .import_errors import EXTENSION, cpu_only
+from .import_errors import EXTENSION, explain, reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +26,9 @@ _CPU_ONLY = "not available"  # a build for AMD cards says 'rocm not available'
 def compiled_cuda() -> str | None:
     """Return what GPUs the operators were compiled for, ``'CUDA 12.1'``; None if none.
 
+    Not to be asked beside a GPU, where :func:`why_not_on_gpu` says more: a build that
+    has C++'s library inside of it may crash on the answer.
+
     Raises:
         ImportError: If there are none, or they can't be loaded.
     """
@@ -41,13 +44,36 @@ def missing_operators() -> list[str]:
     return [name for name, called in USED.items() if not hasattr(extension, called)]
 
 
-def why_cpu_only() -> str | None:
-    """Return why the GPU here can't run MMCV's operators; None if it can, or no GPU."""
+def has_gpu() -> bool:
+    """Tell whether PyTorch has a GPU here."""
     import torch
 
-    if not torch.cuda.is_available() or compiled_cuda() is not None:
-        return None
-    return cpu_only()
+    return torch.cuda.is_available()
+
+
+def why_not_on_gpu() -> str | None:
+    """Return why the GPU here can't run MMCV's operators; None if it can.
+
+    One of them is run: they may be for the CPU only, or for other GPUs.
+
+    Raises:
+        ImportError: If there are none, or they can't be loaded.
+    """
+    import_module(EXTENSION)
+    try:
+        run_on_gpu()
+    except RuntimeError as error:
+        return explain(error) or reason(error)
+    return None
+
+
+def run_on_gpu() -> None:
+    """Suppress one box on the GPU."""
+    import torch
+    from mmcv.ops import nms
+
+    box = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device="cuda")
+    nms(box, torch.ones(1, device="cuda"), 0.5)
 
 
 def check_operators(model: "nn.Module", training: bool) -> None:
@@ -62,7 +88,7 @@ def check_operators(model: "nn.Module", training: bool) -> None:
     devices = {parameter.device.type for parameter in model.parameters()}
     if "cuda" not in devices or not (callers := callers_of_operators(model, training)):
         return
-    if why := why_cpu_only():
+    if why := why_not_on_gpu():
         raise MissingPackageError(f"{', '.join(callers[:3])} can't run: {why}")
 
 

@@ -104,18 +104,29 @@ def test_where_pytorch_wants_cpp20_a_clone_compiles(version, clone, monkeypatch)
     assert said.endswith("tools/install.sh in a clone of nlse_mm") == clone
 
 
-def add_gpu(monkeypatch):
-    """Let PyTorch find a GPU, and the operators be for the CPU."""
+NOT_FOUND = "nms_impl: implementation for device cuda:0 not found.\n"
+OTHER_GPUS = "CUDA error: no kernel image is available for execution on the device\n..."
+
+
+def add_gpu(monkeypatch, said=NOT_FOUND):
+    """Let PyTorch find a GPU, and an operator raise what it says, if anything."""
+
+    def run():
+        if said:
+            raise RuntimeError(said)
+
+    def crash():
+        raise SystemError("not to be asked beside a GPU")
+
+    monkeypatch.setattr(operators, "run_on_gpu", run)
     extension = sys.modules["mmcv._ext"]
-    monkeypatch.setattr(
-        extension, "get_compiling_cuda_version", lambda: "not available"
-    )
+    monkeypatch.setattr(extension, "get_compiling_cuda_version", crash)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
-def on_gpu(model, monkeypatch):
+def on_gpu(model, monkeypatch, said=NOT_FOUND):
     """Let a model's parameters be on a GPU, for those who ask them."""
-    add_gpu(monkeypatch)
+    add_gpu(monkeypatch, said)
     parameter = torch.nn.Parameter(torch.zeros(1))
     monkeypatch.setattr(torch.nn.Parameter, "device", torch.device("cuda"))
     monkeypatch.setattr(type(model), "parameters", lambda self: iter([parameter]))
@@ -173,15 +184,33 @@ def test_a_model_on_the_cpu_is_not_refused_beside_a_gpu(monkeypatch):
     operators.check_operators(model, training=True)
 
 
+def test_operators_that_run_on_the_gpu_are_let_through(monkeypatch):
+    model = on_gpu(CALLING["RoIAlign"](), monkeypatch, said=None)
+    operators.check_operators(model, training=True)
+    found = {finding.name: finding for finding in openmmlab()}["mmcv operators"]
+    assert (found.mark, found.text) == ("ok", "run on the GPU")
+
+
+def test_operators_for_other_gpus_are_told(monkeypatch):
+    model = on_gpu(CALLING["RoIAlign"](), monkeypatch, said=OTHER_GPUS)
+    with pytest.raises(MissingPackageError, match="for other GPUs than the one here"):
+        operators.check_operators(model, training=True)
+
+
 @pytest.mark.parametrize(
     ("version", "named"), [("12.1", "CUDA 12.1"), ("rocm not available", "ROCm")]
 )
-def test_operators_for_a_gpu_are_let_through(version, named, monkeypatch):
-    model = on_gpu(CALLING["RoIAlign"](), monkeypatch)
+def test_without_a_gpu_the_page_tells_for_which_they_are(version, named, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     extension = sys.modules["mmcv._ext"]
     monkeypatch.setattr(extension, "get_compiling_cuda_version", lambda: version)
-    operators.check_operators(model, training=True)
-    assert operators.compiled_cuda() == named
+    found = {finding.name: finding for finding in openmmlab()}["mmcv operators"]
+    assert found.text == f"compiled for {named}"
+
+
+@pytest.mark.gpu
+def test_the_operators_here_run_on_the_gpu_or_say_why_not():
+    assert operators.why_not_on_gpu() is None
 
 
 def test_the_page_tells_operators_for_the_cpu_beside_a_gpu(monkeypatch):
