@@ -239,6 +239,7 @@ def test_a_plugin_in_no_parameter_group_is_noticed(warned):
 def test_each_optimizer_answers_for_its_own_plugins(warned, amount):
     class Alternating(Detector):
         def train_step(self, data, optim_wrapper):
+            data = self.data_preprocessor(data)  # onto the model's device
             with optim_wrapper["rest"].optim_context(self):
                 loss = self(**data)["loss"]
             optim_wrapper["rest"].update_params(loss)
