@@ -44,7 +44,7 @@ SECTIONS = {
     ),
     "blocks": Section(
         "All modes beside MMCV's",
-        f"{TOOL}blocks.py --sizes 50x84 --rounds 7 --seconds 10",
+        f"{TOOL}blocks.py --sizes 50x84 --rounds 7 --seconds 3",
         f"{TINY} --sizes 3x4:16 --modes gaussian",
         2,
     ),

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from nlse_mm.analysis.peak_memory import Step, Steps, peak_mib
+from nlse_mm.analysis.peak_memory import Step, Steps, peak_here, peak_mib
 from nlse_mm.errors import ConfigError
 
 HOW = """\
 A round runs each step once, one after the other, so that whatever slows the machine
 slows all of them; a ratio is the median over the rounds of a time divided by its peer's
-in the same round. Peak memory is that of a process of its own: on a CPU its high-water
-mark, on a GPU that of PyTorch's allocator."""
+in the same round. Peak memory is on a CPU the high-water mark of a process of its own,
+on a GPU that of PyTorch's allocator."""
 
 Clock = Callable[[], float]
 Builder = Callable[[], nn.Module]
@@ -181,7 +181,9 @@ def pass_times(
 def training_peaks(builders: Builders, shape: Shape, args: Namespace) -> Measured:
     """Return the MiB that each module's training pass takes above its input."""
     how = (shape, True, args.amp)
-    peaks = {n: peak_mib(passes, args.device, b, *how) for n, b in builders.items()}
+    # A GPU's allocator counts each step by itself, and a process of its own takes long.
+    measured = peak_here if args.device == "cuda" else peak_mib
+    peaks = {n: measured(passes, args.device, b, *how) for n, b in builders.items()}
     # The kernel counts in batches, so that a tiny step may seem to free some.
     return {name: [max(0.0, most - start)] for name, (start, most) in peaks.items()}
 
