@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nlse_mm.errors import MissingPackageError
 
-from .import_errors import EXTENSION, explain, reason
+from .import_errors import EXTENSION, explain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +26,8 @@ _CPU_ONLY = "not available"  # a build for AMD cards says 'rocm not available'
 def compiled_cuda() -> str | None:
     """Return what GPUs the operators were compiled for, ``'CUDA 12.1'``; None if none.
 
-    Not to be asked beside a GPU, where :func:`why_not_on_gpu` says more: a build that
-    has C++'s library inside of it may crash on the answer.
+    Not to be asked beside a GPU, where :func:`why_not_on_gpu` says more, and where a
+    build that is linked statically with C++'s standard library crashed on the answer.
 
     Raises:
         ImportError: If there are none, or they can't be loaded.
@@ -63,7 +63,9 @@ def why_not_on_gpu() -> str | None:
     try:
         run_on_gpu()
     except RuntimeError as error:
-        return explain(error) or reason(error)
+        if why := explain(error):
+            return why
+        raise  # the GPU itself, full or busy
     return None
 
 

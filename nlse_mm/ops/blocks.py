@@ -11,8 +11,8 @@ from itertools import product
 # the speed of large ones; more would only cost memory.
 BLOCK_WEIGHTS = 2**23
 QUERIES = 768
-# A GPU computes such a block in less time than it takes to start the dozen kernels.
-GPU_TIMES = 4
+# A GPU computes a block of that size in less time than its dozen kernels take to start.
+GPU_FACTOR = 4
 
 
 def blocks(
@@ -20,8 +20,8 @@ def blocks(
 ) -> Iterator[tuple[slice, slice]]:
     """Iterate over blocks: slices of the images, and slices of their queries.
 
-    As many whole images as ``BLOCK_WEIGHTS`` allows (on a GPU ``GPU_TIMES`` as many
-    weights), for one product of all of them:
+    As many whole images as ``BLOCK_WEIGHTS``, on a GPU ``GPU_FACTOR`` times as many,
+    allows, for one product of all of them:
     the rois of a head are hundreds of small images. Of an image that is larger than
     that, some of the queries: up to ``QUERIES`` while they have no more than twice as
     many weights, and at least one, with its weights to all keys.
@@ -44,7 +44,7 @@ def block_size(n: int, p: int, q: int, device: str = "cpu") -> tuple[int, int]:
 
 def most_weights(device: str) -> int:
     """Return how many weights a block has on a kind of device, at most."""
-    return BLOCK_WEIGHTS * (GPU_TIMES if device == "cuda" else 1)
+    return BLOCK_WEIGHTS * (GPU_FACTOR if device == "cuda" else 1)
 
 
 def _even(count: int, most: int) -> int:

@@ -4,9 +4,10 @@ Shapes: N batch, C channels, H height, W width, M channels between the two layer
 excitation.
 
 Squeeze and excitation has next to no arithmetic: what it costs is reading, writing and
-allocating whole maps, and on a GPU starting kernels. Here the block's output overwrites
-the branch, and the backward pass recovers the branch's values from that output, so that
-no map is kept that a block without excitation wouldn't keep.
+allocating whole maps. Here the block's output overwrites the branch, and the backward
+pass recovers the branch's values from that output, so that no map is kept that a block
+without excitation wouldn't keep. In half precision, whose rounding forbids that, the
+branch is kept, and the backward pass reads it fewer times.
 """
 
 from collections.abc import Iterator

@@ -189,6 +189,9 @@ def multiplies_wide(x: Tensor) -> bool:
 
 def wide_product(out: Tensor, a: Tensor, b: Tensor, scale: float, add: bool) -> None:
     """Write ``scale * a @ b`` of 16 bits to ``out`` of 32, or add it."""
+    if a.dtype == torch.float16 and torch.backends.cuda.matmul.allow_fp16_accumulation:
+        out.baddbmm_(a.float(), b.float(), beta=int(add), alpha=scale)  # else refused
+        return
     torch.ops.aten.baddbmm.dtype_out(
         out, a, b, out.dtype, beta=int(add), alpha=scale, out=out
     )

@@ -25,8 +25,8 @@ def softmax_attention(
 
     `Non-local Neural Networks <https://arxiv.org/abs/1711.07971>`_, equations 2 and 3,
     with the scale of `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_.
-    Exact. The scale multiplies the queries, not the products, so that half precision
-    doesn't overflow.
+    Exact. The scale multiplies the queries, or sums in single precision, so that half
+    precision doesn't overflow.
 
     Which way, by rule: in graphs written to files :func:`exported_softmax`'s; under
     ``torch.func`` the formula as it stands; else :func:`softmax_way`'s: on a GPU in 16

@@ -26,7 +26,8 @@ def attend(query: Tensor, key: Tensor | None, value: Tensor, scale: float) -> Te
     A row's weights are normalised whole, not in a running softmax over tiles of keys,
     so that values and gradients come from the very same weights. Costs P Q (D + E)
     multiplications an image, and the numbers of a block in memory, at most twice
-    ``BLOCK_WEIGHTS``, or Q where these are more; twice that for the gradients.
+    :func:`most_weights`, or Q where these are more; twice that for the gradients, and
+    half as much again in 16 bits.
 
     Args:
         query: (N, P, D).

@@ -197,6 +197,12 @@ def test_operators_for_other_gpus_are_told(monkeypatch):
         operators.check_operators(model, training=True)
 
 
+def test_a_full_gpu_is_no_matter_of_the_operators(monkeypatch):
+    model = on_gpu(CALLING["RoIAlign"](), monkeypatch, said="CUDA out of memory")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        operators.check_operators(model, training=True)
+
+
 @pytest.mark.parametrize(
     ("version", "named"), [("12.1", "CUDA 12.1"), ("rocm not available", "ROCm")]
 )
@@ -209,7 +215,7 @@ def test_without_a_gpu_the_page_tells_for_which_they_are(version, named, monkeyp
 
 
 @pytest.mark.gpu
-def test_the_operators_here_run_on_the_gpu_or_say_why_not():
+def test_the_operators_here_run_on_the_gpu():
     assert operators.why_not_on_gpu() is None
 
 

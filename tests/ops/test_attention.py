@@ -9,6 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from nlse_mm import ops
 from nlse_mm.ops import blocks as blocks_file
+from nlse_mm.ops import softmax as softmax_file
 from nlse_mm.ops import softmax_blocks
 from nlse_mm.ops.older_torch import HAS_CUSTOM_OPS
 from nlse_mm.ops.softmax import _flash
@@ -98,7 +99,7 @@ def test_blocks_of_any_size_give_the_formula(
 
 
 @pytest.mark.parametrize("p", [0, 1, 7, 196, 4200])
-@pytest.mark.parametrize("q", [0, 1, 5, 196, 67_200, 2 * blocks_file.BLOCK_WEIGHTS])
+@pytest.mark.parametrize("q", [0, 1, 5, 196, 67_200, 8 * blocks_file.BLOCK_WEIGHTS])
 @pytest.mark.parametrize("n", [0, 1, 2, 128, 1000])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_blocks_are_bounded_and_as_few_as_the_bound_allows(n, p, q, device):
@@ -260,6 +261,37 @@ def test_half_precision_is_as_near_as_its_weights_allow(dtype, is_self):
     naive = with_gradients(lambda q, k, v: softmax_formula(q, k, v, 0.25), half)
     for a, b, e in zip(ours, naive, exact, strict=True):
         assert (a - e).norm() <= 1.2 * (b - e).norm()
+
+
+@pytest.mark.parametrize("weights", [20, 35, 80, 10**6])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("is_self", [False, True])
+def test_products_of_16_bits_in_32_give_the_formula(
+    monkeypatch, weights, dtype, is_self
+):
+    """What a GPU does, with its product replaced: the CPU has none of that kind."""
+
+    def product(out, a, b, scale, add):
+        assert a.dtype == b.dtype == dtype
+        assert out.dtype == torch.float32
+        out.copy_(scale * (a.float() @ b.float()) + (out if add else 0))
+
+    for file in (softmax_file, softmax_blocks):
+        monkeypatch.setattr(file, "multiplies_wide", lambda x: x.dtype == dtype)
+    monkeypatch.setattr(softmax_blocks, "wide_product", product)
+    monkeypatch.setattr(softmax_blocks, "MANY_CHANNELS", 1)
+    monkeypatch.setattr(blocks_file, "BLOCK_WEIGHTS", weights)
+    query, key, value = (t.to(dtype) for t in three(n=3))
+    if is_self:
+        given, f = (query, query @ query.mT), lambda q, v: softmax(q, q, v)
+        exact = lambda q, v: softmax_formula(q, q, v)  # noqa: E731
+    else:
+        given, f, exact = (query, key, value), softmax, softmax_formula
+    ours = with_gradients(f, given)
+    for own, wide in zip(
+        ours, with_gradients(exact, [t.double() for t in given]), strict=True
+    ):
+        torch.testing.assert_close(own.double(), wide, rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps", "meta"])

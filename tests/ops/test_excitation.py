@@ -110,8 +110,10 @@ def test_what_is_frozen_gets_no_gradient_and_the_rest_the_same(frozen):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 
-def test_training_keeps_no_map_beside_the_output_and_the_shortcut():
-    x, identity, *weights = inputs((2, 8, 5, 7))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_training_keeps_no_map_beside_the_output_and_one_more(dtype):
+    x, identity, *weights = (t.detach().to(dtype) for t in inputs((2, 8, 5, 7)))
+    x.requires_grad_()
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(
         lambda t: kept.append(t) or t, lambda t: t
@@ -120,8 +122,9 @@ def test_training_keeps_no_map_beside_the_output_and_the_shortcut():
         kept.clear()  # what the multiplication kept
         y = excite_add_relu(branch, identity, tuple(weights))
     maps = {t.data_ptr() for t in kept if t.shape == x.shape}
-    assert maps == {y.data_ptr(), identity.data_ptr()}
-    assert y.data_ptr() == branch.data_ptr()
+    is_half = dtype == torch.bfloat16  # rounded too coarsely to recover the branch
+    assert maps == {y.data_ptr(), (branch if is_half else identity).data_ptr()}
+    assert (y.data_ptr() == branch.data_ptr()) != is_half
 
 
 def test_inference_overwrites_the_branch_and_nothing_else():

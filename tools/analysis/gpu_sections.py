@@ -32,7 +32,7 @@ DETECTOR = f"{TOOL}detector.py --rounds 7 --seconds 20 --steps inference trainin
 SECTIONS = {
     "tests": Section(
         "The contract and the attention tests",
-        f"{PYTEST} -m gpu tests/ops tests/plugins",
+        f"{PYTEST} -m gpu tests/ops tests/plugins tests/environment",
         "-k test_an_empty_batch_goes_through",
         5,
     ),
