@@ -90,9 +90,13 @@ if [[ -n $EXTRAS ]]; then mapfile -t alone < <(grep -h == "${extra_files[@]}" | 
 vision=
 if [[ $EXTRAS == *classification* ]]; then vision=torchvision; fi
 check_vision() {
-    [[ -z $vision ]] || "$python" -c 'import torchvision' 2> "$work/error" ||
-        die "torchvision can't be imported beside the PyTorch of $prefix ($(tail -n 1 "$work/error")), and MMPretrain needs it:" \
-            "install torchvision's build for the same device from where that PyTorch came from, and run again."
+    [[ -n $vision ]] || return 0
+    if "$python" -c 'import torchvision' 2> "$work/error"; then return 0; fi
+    # timm and others import whatever torchvision is there.
+    grep -q '^torchvision==' "$work/before" || "$python" -m pip uninstall --quiet --yes torchvision
+    die "torchvision can't be imported beside the PyTorch of $prefix ($(tail -n 1 "$work/error")), and MMPretrain needs it:" \
+        "install torchvision's build for the same device from where that PyTorch came from, and run again." \
+        "STACK=newest tools/install.sh makes an environment that has both, and MMPretrain."
 }
 # The devices of MMCV's operators. Those for CUDA stay where no GPU is seen, and come
 # where one has come, unless the CPU was asked for.

@@ -91,13 +91,22 @@ def test_both_extras_may_be_given_and_torchvision_comes_with_classification(
     assert theirs.calls() == []
 
 
-def test_a_torchvision_of_another_pytorch_is_told_of(environment):
+@pytest.mark.parametrize("theirs_before", [False, True])
+def test_a_torchvision_of_another_pytorch_is_told_of_and_only_ours_goes(
+    environment, theirs_before
+):
     theirs = environment(**THEIRS, mmdet="3.3.0")
+    if theirs_before:
+        theirs.add("torchvision", "0.28.0")
     broken = "raise RuntimeError('operator torchvision::nms does not exist')"
     theirs.write(theirs.site / "torchvision" / "__init__.py", broken)
     line = refused(theirs.run("install.sh", EXTRAS="classification"))
     assert "torchvision can't be imported beside the PyTorch of" in line
     assert "torchvision::nms does not exist" in line
+    assert "STACK=newest tools/install.sh" in line
+    commands = [call["words"] for call in theirs.calls()]
+    removed = ["uninstall", "--quiet", "--yes", "torchvision"] in commands
+    assert removed != theirs_before
 
 
 def test_wrong_extras_are_refused(environment):
