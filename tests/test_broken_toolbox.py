@@ -1,10 +1,13 @@
 """A toolbox that is there and can't be imported is told by the import's own error."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from nlse_mm.environment.import_errors import explain
 from nlse_mm.placement.plugin import check_plugin
 from nlse_mm.toolbox import backbone_class, installed, why_broken
 
@@ -82,6 +85,69 @@ def test_a_plugin_is_not_said_to_be_unregistered(broken, in_mmdet):
         check_plugin(dict(type=f"{scope}.SELayer"), "plugins[0]")
     assert said in str(error.value)
     assert "not a registered plugin" not in str(error.value)
+
+
+# What MMPretrain's models import, the line that fails, and the end of the sentence.
+IMPORTED = {
+    "transformers": (
+        "class Model(None): pass",
+        "TypeError: NoneType takes no arguments (MMPretrain, where it finds "
+        "transformers, wants one before 4.52: pip install 'transformers<4.52', or "
+        "uninstall whichever of the two isn't needed)",
+    ),
+    "torchvision": (
+        "raise ModuleNotFoundError(\"No module named 'torchvision'\")",
+        "ModuleNotFoundError: No module named 'torchvision' (torchvision is missing, "
+        "which MMPretrain, for one, imports and doesn't ask for: pip install "
+        "torchvision, in the release for the installed PyTorch)",
+    ),
+}
+
+
+@pytest.mark.parametrize("package", IMPORTED)
+def test_what_mmpretrain_lacks_ends_a_launcher_in_one_sentence(package, tmp_path):
+    """Its own words are in a package of its name: the real one may be whole."""
+    line, sentence = IMPORTED[package]
+    folder = tmp_path / "mmpretrain"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "registry.py").write_text(REGISTRY.format(name="mmpretrain"))
+    (folder / "models.py").write_text(line)
+    config = tmp_path / "config.py"
+    config.write_text("default_scope = 'mmpretrain'\nmodel = dict(type='A')\n")
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", root / "tools" / "train.py", config],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        f"error: {config} has default_scope='mmpretrain', and the MODELS of mmpretrain "
+        f"can't be imported: {sentence}\n"
+    )
+
+
+def error_of(line, module):
+    try:
+        exec(line, {"__name__": module})
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "line", ["class Model(None): pass", "from transformers import no_such_name"]
+)
+def test_only_mmpretrains_errors_blame_transformers(line, tmp_path, monkeypatch):
+    (tmp_path / "transformers.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    said = explain(error_of(line, "mmpretrain.models.multimodal"))
+    assert "pip install 'transformers<4.52'" in said
+    assert explain(error_of(line, "my_models")) is None
+    assert explain(TypeError("NoneType takes no arguments")) is None
 
 
 def test_names_near_a_missing_one_are_of_that_toolbox(in_mmdet):

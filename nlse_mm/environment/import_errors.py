@@ -2,6 +2,7 @@
 
 import re
 import sys
+from traceback import walk_tb
 
 from .packages import MMCV, name_and_version
 
@@ -42,6 +43,11 @@ _KNOWN = (
 )
 # The file of the compiled operators, which the loader's error comes with.
 _COMPILED = re.compile(r"mmcv[/\\]_ext\b")
+# What MMPretrain raises for what it no longer finds in transformers: it puts None in
+# place of a base class, or takes a name from where it was.
+_OF_TRANSFORMERS = re.compile(
+    r"NoneType takes no arguments|cannot import name '\w+' from 'transformers\b"
+)
 # What MMCV raises for an operator that wasn't compiled for the device.
 _ON_GPU = re.compile(r"_impl: implementation for device cuda:\d+ not found")
 # What CUDA says of what was compiled for other GPUs only.
@@ -67,7 +73,20 @@ def explain(error: BaseException) -> str | None:
         return cpu_only()
     if _OTHER_GPUS in message:
         return other_gpus()
+    if _OF_TRANSFORMERS.search(message) and _package_of(error) == "mmpretrain":
+        return (
+            "MMPretrain, where it finds transformers, wants one before 4.52: "
+            "pip install 'transformers<4.52', or uninstall whichever of the two isn't "
+            "needed"
+        )
     return next((why for known, why in _KNOWN if re.search(known, message)), None)
+
+
+def _package_of(error: BaseException) -> str:
+    """Return the package whose code raised an error; empty where none has."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    name = frames[-1].f_globals.get("__name__", "") if frames else ""
+    return str(name).partition(".")[0]
 
 
 def _of_operators(error: ImportError) -> str:
