@@ -5,6 +5,7 @@ import sys
 from collections import OrderedDict
 from pathlib import Path
 
+import clip_figure
 import cv2
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import make_tiny_people
 
 ROOT = Path(__file__).parents[2]
 
+COLORS = dict(cat=(250, 10, 30), dog=(10, 250, 60))  # RGB
 FEW = ["--train", "6", "--val", "1", "--size", "96", "130"]
 
 
@@ -27,6 +29,10 @@ def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     make_tiny_people.main([str(root / "people"), *FEW])
     make_tiny_coco.main([str(root / "coco"), *FEW])
+    for name, color in COLORS.items():
+        (root / "classes/train" / name).mkdir(parents=True)
+        image = np.full((8, 8, 3), color[::-1], np.uint8)  # BGR
+        cv2.imwrite(str(root / "classes/train" / name / f"of_{name}.png"), image)
     return root
 
 
@@ -95,3 +101,22 @@ def test_no_image_at_all_is_refused(browse, capsys):
         browse("keypoint_rcnn_r18_nl.py", "people", "--number", 0)
     assert ended.value.code == 2
     assert "--number 0 is not 1 or more" in capsys.readouterr().err
+
+
+def test_a_classifiers_image_has_its_class_above_it(browse, in_mmpretrain, monkeypatch):
+    def record(frames, heading):
+        drawn.append((heading, frames))
+        return real(frames, heading)
+
+    drawn, real = [], clip_figure.draw_frames
+    monkeypatch.setattr(clip_figure, "draw_frames", record)
+    images = browse("resnet18_digits.py", "classes")
+    assert [*images] == ["0000_of_cat.png", "0001_of_dog.png"]
+    headings = ["0000_of_cat: class cat", "0001_of_dog: class dog"]
+    assert [heading for heading, _ in drawn] == headings
+    for (_, frames), color, image in zip(
+        drawn, COLORS.values(), images.values(), strict=True
+    ):
+        assert frames.shape == (1, 8, 8, 3)
+        assert (frames == color).all()
+        assert (image == color[::-1]).all(axis=2).any()

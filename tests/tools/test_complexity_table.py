@@ -178,3 +178,11 @@ def test_a_recognizer_is_counted_on_a_clip(run, capsys):
         run(image, "--frames", 16)
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"error: --frames 16: the config {image} takes images"
+
+
+def test_a_classifier_that_is_given_no_size_is_counted_on_224_x_224(run, in_mmpretrain):
+    config = TINY / "resnet18_digits.py"
+    assert "One image of 224 x 224" in run(config)
+    (row,) = rows(run(config, "--markdown"))[2:]
+    assert row == rows(run(config, "--shape", 224, 224, "--markdown"))[2]
+    assert row[2] != rows(run(config, "--shape", 112, 112, "--markdown"))[2][2]

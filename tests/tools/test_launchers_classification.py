@@ -149,3 +149,31 @@ def test_it_trains_and_its_gates_are_drawn_and_its_cost_counted(launch, small, c
     launch("analysis/complexity.py", config, "--shape", "64", "64", "--markdown")
     (row,) = (x for x in capsys.readouterr().out.splitlines() if x[:7] == "| small")
     assert float(row.split("|")[5]) > 0  # what SE adds
+
+
+NON_LOCAL = """
+model['backbone']['plugins'] = [
+    dict(cfg=dict(type='nlse_mm.NonLocal2d'), position='after_block', blocks=(-2,),
+         stages=(False, False, True, False))]
+"""
+WHOLE = """
+test_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)),
+    dict(type='PackInputs')]))
+"""
+
+
+def test_attention_is_not_drawn_on_images_that_the_pipeline_crops(
+    sentence_of, launch, small
+):
+    config = small("se-resnet50_imagenet")
+    config.write_text(config.read_text() + NON_LOCAL)
+    arguments = ["data/imagenet/val/cat/0.png", config, "--at", "30,20"]
+    said = sentence_of("analysis/show_attention.py", *arguments)
+    assert said.endswith(
+        "small.py tests with CenterCrop, whose place in the image isn't recorded: take "
+        "it out of test_dataloader.dataset.pipeline"
+    )
+    config.write_text(config.read_text() + WHOLE)
+    launch("analysis/show_attention.py", *arguments)
+    assert Path("attention.png").stat().st_size > 1000
