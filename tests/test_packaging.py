@@ -68,6 +68,7 @@ def test_its_index_has_every_config_with_what_mim_and_mmengine_read(wheel, tmp_p
     assert told["mask_rcnn_r50_sa_res5"] == ("Self-attention", "COCO")
     assert told["fcn_r50_coco-panoptic"] == ("Baselines", "COCO panoptic")
     assert told["nlhead_r50_ade20k"] == ("Non-local", "ADE20K")
+    assert told["tiny_se-resnet18_digits"] == ("SENet", "scikit-learn's digits")
     assert told["c2d_r50_kinetics400"] == ("Baselines", "Kinetics-400")
     assert told["tiny_far_cue_faster_rcnn_r18"] == ("Baselines", "drawn squares")
     # Nobody has run the trainings that results would be of.

@@ -35,7 +35,7 @@ COLLECTIONS = {
         "1911.03584",
     ),
     "SENet": (
-        r"_se|^(legacy-)?se",
+        r"_se|^(tiny/)?(legacy-)?se",
         "Squeeze and excitation",
         "Squeeze-and-Excitation Networks",
         "1709.01507",

@@ -60,6 +60,24 @@ def test_only_the_backbone_differs_from_mmpretrains(read_config, name):
         assert own.items() - {("type", own["type"])} <= stock.items()
 
 
+def test_the_networks_of_digits_differ_by_se_at_the_end_of_each_branch(read_config):
+    plain, own = (
+        read_config(CONFIGS / "tiny" / f"{name}_digits.py")
+        for name in ("resnet18", "se-resnet18")
+    )
+    built = MODELS.build(own.model)
+    assert sum(p.numel() for p in built.parameters()) == 709_690
+    layers = [n for n, m in built.backbone.named_modules() if hasattr(m, "excitation")]
+    blocks = [f"layer{i}_{j}" for i in (1, 2, 3, 4) for j in (0, 1)]
+    assert layers == [f"se_layer_after_{block}_drop_path" for block in blocks]
+    (entry,) = own.model.backbone.pop("plugins")
+    assert entry == dict(
+        cfg=dict(type="nlse_mm.SELayer"), after="layer*.*.drop_path", in_branch=True
+    )
+    own.model.backbone.type = own.model.backbone.pop("base")
+    assert own.to_dict() == plain.to_dict()
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_its_parameters_are_those_that_its_header_says(read_config, name):
     model = MODELS.build(load(read_config, name).model)
