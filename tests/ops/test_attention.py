@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from this_pytorch import needs_float16
+from this_pytorch import each_half_dtype, needs_float16
 from torch.autograd import gradcheck, gradgradcheck
 
 from nlse_mm import ops
@@ -264,7 +264,7 @@ def test_half_precision_is_as_near_as_its_weights_allow(dtype, is_self):
 
 
 @pytest.mark.parametrize("weights", [20, 35, 80, 10**6])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@each_half_dtype
 @pytest.mark.parametrize("is_self", [False, True])
 def test_products_of_16_bits_in_32_give_the_formula(
     monkeypatch, weights, dtype, is_self
