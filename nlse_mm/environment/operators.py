@@ -61,7 +61,7 @@ def why_not_on_gpu() -> str | None:
     """
     import_module(EXTENSION)
     try:
-        run_on_gpu()
+        run_operator("cuda")
     except RuntimeError as error:
         if why := explain(error):
             return why
@@ -69,13 +69,13 @@ def why_not_on_gpu() -> str | None:
     return None
 
 
-def run_on_gpu() -> None:
-    """Suppress one box on the GPU."""
+def run_operator(device: str) -> None:
+    """Suppress one box on a device, which raises what keeps the operators from it."""
     import torch
     from mmcv.ops import nms
 
-    box = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device="cuda")
-    nms(box, torch.ones(1, device="cuda"), 0.5)
+    box = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device=device)
+    nms(box, torch.ones(1, device=device), 0.5)
 
 
 def check_operators(model: "nn.Module", training: bool) -> None:

@@ -111,14 +111,15 @@ OTHER_GPUS = "CUDA error: no kernel image is available for execution on the devi
 def add_gpu(monkeypatch, said=NOT_FOUND):
     """Let PyTorch find a GPU, and an operator raise what it says, if anything."""
 
-    def run():
+    def run(device):
+        assert device == "cuda"
         if said:
             raise RuntimeError(said)
 
     def crash():
         raise SystemError("not to be asked beside a GPU")
 
-    monkeypatch.setattr(operators, "run_on_gpu", run)
+    monkeypatch.setattr(operators, "run_operator", run)
     extension = sys.modules["mmcv._ext"]
     monkeypatch.setattr(extension, "get_compiling_cuda_version", crash)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -21,6 +21,7 @@ from arguments import add_output, make_parser
 from gpu_sections import PYTEST, SECTIONS, TOOL, Section
 
 from nlse_mm import __version__
+from nlse_mm.environment.operators import run_operator
 from nlse_mm.environment.packages import PACKAGES, name_and_version
 from nlse_mm.errors import ConfigError
 from nlse_mm.toolbox import Toolbox
@@ -159,10 +160,7 @@ def why_missing(toolbox: Toolbox, trial: bool) -> str:
     try:
         importlib.import_module(toolbox.scope)
         toolbox.module("models")
-        nms = importlib.import_module("mmcv.ops").nms
-        device = "cpu" if trial else "cuda"
-        boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device=device)
-        nms(boxes, torch.ones(1, device=device), 0.5)
+        run_operator("cpu" if trial else "cuda")
     except Exception as error:  # an import is a program, and so is a kernel
         said = " ".join(str(error).split())
         return (
